@@ -1,0 +1,153 @@
+package router
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+)
+
+// A meteredBind is the conn.Bind of every hop. It wraps the hop's transport,
+// UDP sockets or a link, and adds what wireguard-go does not do: the window
+// (see window.go), counters, errors that never end a receive routine silently,
+// and release, which frees a Send that waits.
+type meteredBind struct {
+	transport conn.Bind
+	port      *port
+
+	mu       sync.Mutex    // guards done
+	done     chan struct{} // closed by release; nil: not open
+	released atomic.Bool
+}
+
+var _ conn.Bind = (*meteredBind)(nil)
+
+// Open opens the transport anew.
+func (b *meteredBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	b.release()
+	fns, actual, err := b.transport.Open(port)
+	if err != nil {
+		return nil, 0, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done = make(chan struct{})
+	b.released.Store(false)
+	for i, fn := range fns {
+		fns[i] = b.receive(fn, b.done)
+	}
+	b.port.hop.listenPort.Store(uint32(actual))
+	return fns, actual, nil
+}
+
+// release closes the transport without the device's locks, so that a Send or
+// receive function which waits returns. wireguard-go holds a lock across Send
+// that Close, Down, BindUpdate, BindSetMark, RemovePeer and a UAPI set need:
+// release comes before each of them. It is idempotent.
+func (b *meteredBind) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.released.Store(true)
+	if b.done != nil {
+		close(b.done)
+		b.done = nil
+	}
+	// An error here leaves nothing to do: the sockets are gone either way.
+	_ = b.transport.Close()
+}
+
+// Close implements conn.Bind.
+func (b *meteredBind) Close() error {
+	b.release()
+	return nil
+}
+
+// Send sends a batch, all of one peer. What the transport refuses is counted
+// and not reported: wireguard-go would log it per batch and skip the check
+// that keeps the session fresh. The only error is net.ErrClosed.
+func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
+	p := b.port
+	var data int
+	var seq uint64
+	var known bool
+	for _, buf := range bufs { // before the transport may append to a buffer
+		if isData(buf) {
+			data++
+			if s, ok := stamped(buf); ok {
+				seq, known = s, true
+			}
+		}
+	}
+	err := net.ErrClosed
+	if !b.released.Load() {
+		err = b.transport.Send(bufs, ep)
+	}
+	if known {
+		p.leaveOut(seq)
+	}
+	p.hop.left.Add(uint64(data))
+	var gso conn.ErrUDPGSODisabled
+	if errors.As(err, &gso) {
+		err = gso.RetryErr
+	}
+	switch {
+	case err == nil:
+		p.hop.used.Store(p.hop.r.clock())
+		return nil
+	case b.released.Load() || errors.Is(err, net.ErrClosed):
+		p.hop.drops.add(dropSendError, data)
+		return net.ErrClosed
+	}
+	p.hop.drops.add(dropSendError, data)
+	p.hop.sendFailed(err)
+	return nil
+}
+
+// receiveRetries is how many receive errors in a row make a bind dead.
+const receiveRetries = 10
+
+// receive wraps a receive function: it waits while the device is full of
+// packets, stamps what it received, and ends only with net.ErrClosed, having
+// told the supervisor if that was not our doing.
+func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.ReceiveFunc {
+	return func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+		if !b.port.admitIn(done) {
+			return 0, net.ErrClosed
+		}
+		for failures := 1; ; failures++ {
+			n, err := fn(bufs, sizes, eps)
+			if err == nil {
+				b.port.enterIn(bufs[:n], sizes[:n])
+				return n, nil
+			}
+			select {
+			case <-done:
+				return 0, net.ErrClosed
+			default:
+			}
+			if failures == receiveRetries || errors.Is(err, net.ErrClosed) {
+				b.port.hop.fail(b.port, errReceive(err))
+				return 0, net.ErrClosed
+			}
+			select {
+			case <-done:
+				return 0, net.ErrClosed
+			case <-time.After(time.Duration(failures) * 10 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// SetMark implements conn.Bind.
+func (b *meteredBind) SetMark(mark uint32) error { return b.transport.SetMark(mark) }
+
+// ParseEndpoint implements conn.Bind.
+func (b *meteredBind) ParseEndpoint(s string) (conn.Endpoint, error) {
+	return b.transport.ParseEndpoint(s)
+}
+
+// BatchSize implements conn.Bind.
+func (b *meteredBind) BatchSize() int { return b.transport.BatchSize() }

@@ -1,0 +1,41 @@
+// Package router carries IP packets of one TUN device through any tree of
+// WireGuard tunnels, per route.
+//
+// A hop is one tunnel: a wireguard-go device between two seams. Its port is
+// the tun.Device that wireguard-go reads clear packets from and writes them
+// to. Its bind is the conn.Bind that carries its datagrams: a UDP socket for a
+// hop on the host's network, or a link, which is a UDP socket inside the
+// tunnel of the hop's carrier.
+//
+//	out: TUN.Read ─parse─LPM─SNAT─▶ port.in ─Read─▶ device(exit) ─Send─▶ link
+//	     ─IP+UDP─▶ port.in ─Read─▶ device(entry) ─Send─▶ UDP
+//	in:  UDP ─▶ device(entry) ─▶ port.Write ─demux─▶ link.rx ─▶ device(exit)
+//	     ─▶ port.Write ─reverse path─DNAT─▶ TUN.Write (same buffers)
+//
+// Read forward.go for the way out and port.go and inbound.go for the way in;
+// then link.go, window.go (what bounds memory), apply.go (how the
+// configuration changes under traffic).
+//
+// # Goroutines
+//
+// Ours are few: the TUN reader inside Run, one writer of synthesised packets,
+// one that polls and supervises the devices, one that delivers events. All
+// else runs on wireguard-go's goroutines, inside port.Read, port.Write,
+// link.Send and the receive functions.
+//
+// # Who may wait
+//
+// The TUN reader waits for a hop's ring for at most 100 ms, and link.Send for
+// the carrier's ring for at most 20 ms; both drop then. Nothing that carries
+// inbound packets ever waits for outbound ones. Handshakes have a lane of their
+// own and never wait. This matters because wireguard-go holds locks across
+// Bind.Send that Close, BindUpdate and UAPI need.
+//
+// # Buffers
+//
+// A packet read from the TUN is translated in the reader's buffer and copied
+// into a slot of the hop's ring; port.Read copies it to wireguard-go's buffer.
+// link.Send writes the datagram with its IP and UDP header straight into the
+// carrier's ring. Inbound packets are translated in wireguard-go's buffer and
+// written to the TUN from there: they are valid until port.Write returns.
+package router

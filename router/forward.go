@@ -1,0 +1,240 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	wgtun "golang.zx2c4.com/wireguard/tun"
+
+	"multihop/packet"
+)
+
+// Waiting for a hop's ring: enough for a hop that is busy, too little for one
+// that is stalled to hold up another.
+const (
+	stallWait  = 100 * time.Millisecond // while nobody else sends
+	sharedWait = time.Millisecond       // while another root hop has traffic
+)
+
+// readOffset leaves room in front of a packet read from the TUN.
+const readOffset = 16
+
+// A departure is the scratch of the TUN reader: one batch.
+type departure struct {
+	bufs  [][]byte
+	sizes []int
+	meta  packet.Meta
+	hops  []*hop   // of each packet; nil: dropped
+	list  [][]byte // the packets of one hop
+	lost  tally    // those that belong to no hop
+}
+
+func newDeparture(batch int) *departure {
+	d := &departure{
+		bufs:  make([][]byte, batch),
+		sizes: make([]int, batch),
+		hops:  make([]*hop, batch),
+		list:  make([][]byte, 0, batch),
+	}
+	for i := range d.bufs {
+		d.bufs[i] = make([]byte, readOffset+65535)
+	}
+	return d
+}
+
+// readRetries is how many read errors in a row make a TUN dead.
+const readRetries = 10
+
+// forward reads the TUN and hands its packets to the hops, until the TUN fails
+// or is closed.
+func (r *Router) forward(tun wgtun.Device) error {
+	d := newDeparture(max(tun.BatchSize(), rootBatch))
+	for failures := 0; ; {
+		n, err := tun.Read(d.bufs, d.sizes, readOffset)
+		if n > 0 {
+			failures = 0
+			r.read.Add(uint64(n))
+			r.routing.Lock() // Apply waits for a batch under way
+			r.route(d, n)
+			r.routing.Unlock()
+		}
+		switch {
+		case err == nil, errors.Is(err, wgtun.ErrTooManySegments):
+		case errors.Is(err, os.ErrClosed):
+			return err
+		default: // one bad packet must not end everything
+			if failures++; failures == readRetries {
+				return err
+			}
+			r.log.Warn("reading the TUN fails", "err", err)
+			time.Sleep(time.Duration(failures) * time.Millisecond)
+		}
+	}
+}
+
+// route sends the first n packets of d on their way.
+func (r *Router) route(d *departure, n int) {
+	t := r.table.Load()
+	for i := range n {
+		pkt := d.bufs[i][readOffset : readOffset+d.sizes[i]]
+		v, why := t.classify(pkt, &d.meta)
+		if why == delivered {
+			why = v.translate(pkt, &d.meta)
+		}
+		d.hops[i] = nil
+		if why == delivered {
+			d.hops[i] = v.hop
+			d.sizes[i] = d.meta.Len
+			continue
+		}
+		if why.rejects() {
+			r.answer(pkt, &d.meta, packet.AdminProhibited, 0)
+		} else if why == dropTooBig {
+			r.answer(pkt, &d.meta, packet.TooBig, v.hop.mtu)
+		}
+		if v != nil && v.hop != nil {
+			v.hop.drops.add(why, 1)
+		} else {
+			d.lost[why]++
+		}
+	}
+	d.lost.flush(&r.drops)
+	for i := range n { // one reservation per hop of the batch, in order
+		h := d.hops[i]
+		if h == nil {
+			continue
+		}
+		d.list = d.list[:0]
+		for j := i; j < n; j++ {
+			if d.hops[j] == h {
+				d.list = append(d.list, d.bufs[j][readOffset:readOffset+d.sizes[j]])
+				d.hops[j] = nil
+			}
+		}
+		r.enqueue(h, t, d.list)
+	}
+}
+
+// classify finds the hop of a packet from the TUN. The view is nil where no
+// route was found or looked for.
+func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
+	if v := m.Parse(pkt); v != packet.OK {
+		return nil, verdict(v)
+	}
+	if m.Src != t.tun4 && m.Src != t.tun6 {
+		return nil, dropSource
+	}
+	v, why := t.find(m.Dst)
+	if why != delivered {
+		return v, why
+	}
+	if m.Proto == packet.ProtoUDP && (*v.hop.sockets.Load())[m.SrcPort] != nil {
+		return v, dropLinkPort
+	}
+	if m.Len > v.hop.mtu {
+		return v, dropTooBig
+	}
+	return v, delivered
+}
+
+// find finds the hop of a destination. Explain asks it too.
+func (t *table) find(dst netip.Addr) (*view, reason) {
+	if dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return nil, dropMulticast
+	}
+	v, ok := t.lookup(dst)
+	switch {
+	case !ok:
+		return nil, dropNoRoute
+	case v.hop == nil:
+		return v, dropRejected
+	case v.hop.isDown():
+		return v, dropDown
+	case v.outward(dst) == nil:
+		return v, dropFamily
+	}
+	return v, delivered
+}
+
+// translate makes pkt one of the hop's: its source becomes the hop's address.
+func (v *view) translate(pkt []byte, m *packet.Meta) reason {
+	clampMSS(pkt, m, v.hop.mtu)
+	return verdict(v.outward(m.Dst).Source(pkt, m))
+}
+
+// enqueue puts packets into the ring of a hop. It waits for room at the start
+// of a stall only; then it drops until the ring is half empty.
+func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
+	p := h.port.Load()
+	if p == nil {
+		h.drops.add(dropDown, len(pkts))
+		return
+	}
+	deadline := time.Time{}
+	for len(pkts) > 0 {
+		if p.stuck && !p.in.HalfEmpty() {
+			break
+		}
+		p.stuck = false
+		v := p.in.Reserve(&p.fromUp, len(pkts))
+		gen := p.generation.Load()
+		for i := range v.N {
+			s := v.Slot(i)
+			copy(s.SetSize(len(pkts[i])), pkts[i])
+			s.Meta = origin{generation: gen}
+		}
+		v.Commit(v.N)
+		if pkts = pkts[v.N:]; len(pkts) == 0 {
+			return
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(r.patience(h, t))
+		}
+		left := time.Until(deadline)
+		if left <= 0 || p.in.Closed() || r.hurried.Load() {
+			p.stuck = true
+			break
+		}
+		p.in.Wait(&p.fromUp, left, r.waiters)
+	}
+	h.drops.add(dropRingFull, len(pkts))
+}
+
+// patience returns how long the TUN reader may wait for h.
+func (r *Router) patience(h *hop, t *table) time.Duration {
+	now := r.clock()
+	for _, root := range t.roots {
+		if !h.depends(root) && root.used.Load() != 0 && now-root.used.Load() < int64(stallWait) {
+			return sharedWait
+		}
+	}
+	return stallWait
+}
+
+// readTUN forwards the packets of whatever TUN is set, until the router closes
+// or a TUN fails.
+func (r *Router) readTUN() error {
+	for {
+		set := r.tun.Load()
+		if set == nil {
+			select {
+			case <-r.tunSet:
+				continue
+			case <-r.closing:
+				return nil
+			}
+		}
+		err := r.forward(set.dev)
+		select {
+		case <-r.closing:
+			return nil
+		default:
+		}
+		if r.tun.Load() == set {
+			return fmt.Errorf("router: reading TUN %s: %w", set.name, err)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+)
+
+// A hop is one running tunnel. What its configuration says never changes: a
+// hop whose configuration changes is replaced by a new one. Its device may be
+// restarted.
+type hop struct {
+	r         *Router
+	name      string
+	via       *hop // nil: the host's network
+	cfg       Hop  // as planned: MTU derived
+	mtu       int
+	addr4     netip.Addr // tunnel addresses; invalid: none of that family
+	addr6     netip.Addr
+	endpoints []netip.AddrPort // of cfg.Peers, resolved; invalid: learned
+
+	port       atomic.Pointer[port] // of the running device; nil: it does not run
+	sockets    atomic.Pointer[sockets]
+	socketMu   sync.Mutex // serialises changes of sockets
+	listenPort atomic.Uint32
+
+	life sync.Mutex // serialises start, stop, rebind
+
+	mu       sync.Mutex
+	failed   error     // why the device does not run; nil: it does, or was stopped
+	failures int       // in a row
+	retry    time.Time // when to restart it
+	started  time.Time
+	gone     bool // removed from the configuration, or the router is closed
+
+	blocked atomic.Pointer[string] // why the hop is down, itself or its carrier; nil: it is not
+
+	// Packets at the seams, and drops.
+	entered, left       atomic.Uint64 // outbound, data: port.Read, bind.Send
+	received, decrypted atomic.Uint64 // inbound, data: receive, port.Write
+	out, in             atomic.Uint64 // of the TUN
+	drops               drops
+	used                atomic.Int64 // clock of the last successful Send
+	complained          atomic.Int64 // clock of the last logged send error
+
+	announced atomic.Bool // its first state was told
+
+	polled atomic.Pointer[poll]
+	asking atomic.Bool // a poll is under way
+}
+
+func newHop(r *Router, cfg Hop, via *hop, endpoints []netip.AddrPort) *hop {
+	h := &hop{r: r, name: cfg.Name, via: via, cfg: cfg, mtu: cfg.MTU, endpoints: endpoints}
+	for _, a := range cfg.Addrs {
+		if a.Is4() {
+			h.addr4 = a
+		} else {
+			h.addr6 = a
+		}
+	}
+	h.sockets.Store(&sockets{})
+	return h
+}
+
+// same reports whether h can serve as the hop that cfg describes.
+func (h *hop) same(cfg Hop, via *hop, endpoints []netip.AddrPort) bool {
+	return h.via == via && reflect.DeepEqual(h.cfg, cfg) && slices.Equal(h.endpoints, endpoints)
+}
+
+// addr returns the hop's tunnel address of like's family; invalid: none.
+func (h *hop) addr(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return h.addr4
+	}
+	return h.addr6
+}
+
+// isDown reports whether the hop's routes reject.
+func (h *hop) isDown() bool { return h.blocked.Load() != nil }
+
+// depends reports whether h is carrier, or is carried by it at any depth.
+func (h *hop) depends(carrier *hop) bool {
+	for ; h != nil; h = h.via {
+		if h == carrier {
+			return true
+		}
+	}
+	return false
+}
+
+// start brings the hop's device up. Its carrier must have been started.
+func (h *hop) start() error {
+	h.life.Lock()
+	defer h.life.Unlock()
+	p := newPort(h)
+	var transport conn.Bind
+	if h.via != nil {
+		p.link = &link{carrier: h.via, child: h}
+		transport = p.link
+	} else {
+		transport = h.r.newBind(h.name)
+	}
+	p.bind = &meteredBind{transport: transport, port: p}
+	p.dev = device.NewDevice(p, p.bind, h.r.deviceLogger(h.name))
+	h.port.Store(p)
+	err := p.dev.IpcSet(h.uapi())
+	if err == nil {
+		for i, peer := range h.cfg.Peers {
+			p.out[i].flush = p.dev.LookupPeer(device.NoisePublicKey(peer.PublicKey)).FlushStagedPackets
+		}
+		err = p.dev.Up()
+	}
+	if err != nil {
+		h.stopLocked()
+		return fmt.Errorf("router: starting hop %s: %w", h.name, err)
+	}
+	h.mu.Lock()
+	h.failed = nil
+	h.started = time.Now()
+	h.mu.Unlock()
+	return nil
+}
+
+// stop closes the hop's device. It is idempotent.
+func (h *hop) stop() {
+	h.release() // another life operation may hang in a Send that waits
+	h.life.Lock()
+	defer h.life.Unlock()
+	h.stopLocked()
+}
+
+func (h *hop) stopLocked() {
+	if p := h.port.Swap(nil); p != nil {
+		p.Close()
+		p.bind.release()
+		p.dev.Close()
+	}
+}
+
+// release frees a Send that waits, from outside the locks of the device.
+func (h *hop) release() {
+	if p := h.port.Load(); p != nil {
+		p.bind.release()
+	}
+}
+
+// rebind opens the hop's socket anew; its session stays.
+func (h *hop) rebind() error {
+	h.release()
+	h.life.Lock()
+	defer h.life.Unlock()
+	p := h.port.Load()
+	if p == nil {
+		return nil
+	}
+	p.bind.release()
+	if err := p.dev.BindUpdate(); err != nil {
+		return fmt.Errorf("router: rebinding hop %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// fail is told that the device of port p cannot go on: the hop is down until
+// the supervisor has restarted it.
+func (h *hop) fail(p *port, err error) {
+	if h.port.Load() != p {
+		return // of an earlier device
+	}
+	h.mu.Lock()
+	first := h.failed == nil && !h.gone
+	if first {
+		h.failed = err
+		h.failures++
+		h.retry = time.Now().Add(backoff(h.failures))
+	}
+	h.mu.Unlock()
+	if first {
+		h.r.kickSupervisor()
+	}
+}
+
+// backoff returns how long a hop that failed n times in a row stays down.
+func backoff(n int) time.Duration { return min(time.Second<<min(n-1, 6), time.Minute) }
+
+// sendFailed logs an error of the socket, at most every ten seconds.
+func (h *hop) sendFailed(err error) {
+	now := h.r.clock()
+	last := h.complained.Load()
+	if (last == 0 || now-last > int64(10*time.Second)) && h.complained.CompareAndSwap(last, now) {
+		h.r.log.Warn("sending fails", "hop", h.name, "err", err)
+	}
+}
+
+// uapi returns the device's configuration in the form of the UAPI. It holds
+// the private key.
+func (h *hop) uapi() string {
+	var b bytes.Buffer
+	set := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
+	set("private_key", h.cfg.PrivateKey.hex())
+	set("listen_port", h.cfg.ListenPort)
+	if h.cfg.FwMark != 0 {
+		set("fwmark", h.cfg.FwMark)
+	}
+	set("replace_peers", true)
+	for i, p := range h.cfg.Peers {
+		set("public_key", p.PublicKey.hex())
+		if !p.PresharedKey.IsZero() {
+			set("preshared_key", p.PresharedKey.hex())
+		}
+		if e := h.endpoints[i]; e.IsValid() {
+			set("endpoint", e)
+		}
+		set("persistent_keepalive_interval", int(p.Keepalive/time.Second))
+		for _, a := range p.AllowedIPs {
+			set("allowed_ip", a)
+		}
+	}
+	return b.String()
+}
+
+var errDied = errors.New("its device closed itself")

@@ -1,0 +1,160 @@
+package router
+
+import (
+	"net/netip"
+	"sync"
+
+	"multihop/internal/queue"
+	"multihop/packet"
+)
+
+// An arrival is the scratch of one call of deliver.
+type arrival struct {
+	meta  packet.Meta
+	quote packet.Meta
+	lost  tally
+	tun   [][]byte // accepted for the TUN, sharing the caller's buffers
+
+	to   *socket // whose queue is being filled; nil: none
+	room queue.Reservation[netip.AddrPort]
+	used int // of room
+}
+
+func newArrivals() *sync.Pool {
+	return &sync.Pool{New: func() any { return new(arrival) }}
+}
+
+// deliver takes decrypted packets of hop h, at offset in bufs, to its links and
+// to the TUN. Where packets for a link's queue follow one another they go in
+// under one lock.
+func (h *hop) deliver(bufs [][]byte, offset int) {
+	r := h.r
+	t := r.table.Load()
+	v := t.views[h] // nil: not routed yet, or no longer
+	a := r.arrivals.Get().(*arrival)
+	a.tun = a.tun[:0]
+	links := *h.sockets.Load()
+	for left := len(bufs); left > 0; left-- {
+		buf := bufs[len(bufs)-left]
+		pkt := buf[offset:]
+		why := verdict(a.meta.Parse(pkt))
+		if why == delivered {
+			pkt = pkt[:a.meta.Len]
+			var mine bool
+			if mine, why = h.toLink(links, v, a, pkt, left); !mine && why == delivered {
+				if why = t.accept(v, pkt, &a.meta, &a.quote); why == delivered {
+					a.tun = append(a.tun, buf[:offset+a.meta.Len])
+				}
+			}
+		}
+		if why != delivered {
+			a.lost[why]++
+		}
+	}
+	a.finish()
+	if n := len(a.tun); n > 0 {
+		if why := r.writeTUN(a.tun, offset); why != delivered {
+			a.lost[why] += uint32(n)
+		} else {
+			h.in.Add(uint64(n))
+		}
+		clear(a.tun)
+	}
+	a.lost.flush(&h.drops)
+	r.arrivals.Put(a)
+}
+
+// toLink puts pkt into the queue of the link that it is for. mine is false if
+// it is for none. left is how many packets of the batch remain, this one too.
+func (h *hop) toLink(links sockets, v *view, a *arrival, pkt []byte, left int) (mine bool, why reason) {
+	m := &a.meta
+	if len(links) == 0 || m.Dst != h.addr(m.Dst) {
+		return false, delivered
+	}
+	if packet.IsICMPError(pkt, m) {
+		if packet.Quoted(pkt, m, &a.quote) && a.quote.Proto == packet.ProtoUDP &&
+			a.quote.Src == m.Dst && a.quote.FragOffset == 0 && links[a.quote.SrcPort] != nil {
+			return true, dropLinkICMP
+		}
+		return false, delivered
+	}
+	if m.Proto != packet.ProtoUDP {
+		return false, delivered
+	}
+	if m.IsFragment() {
+		// Later fragments have no ports: those from a link's endpoint are taken
+		// for the link's.
+		mine := links[m.DstPort] != nil || m.FragOffset > 0 && v != nil && v.endpoints[m.Src]
+		if mine {
+			return true, dropLinkFragment
+		}
+		return false, delivered
+	}
+	s := links[m.DstPort]
+	if s == nil {
+		return false, delivered
+	}
+	payload, ok := packet.UDPPayload(pkt, m)
+	if !ok {
+		return true, dropMalformed
+	}
+	if a.to != s {
+		a.finish()
+		a.to, a.room, a.used = s, s.rx.Reserve(&s.in, left), 0
+	}
+	if a.used == a.room.N {
+		return true, dropLinkFull
+	}
+	slot := a.room.Slot(a.used)
+	copy(slot.SetSize(len(payload)), payload)
+	slot.Meta = netip.AddrPortFrom(m.Src, m.SrcPort)
+	a.used++
+	return true, delivered
+}
+
+// finish publishes what was put into the current link's queue.
+func (a *arrival) finish() {
+	if a.to != nil {
+		a.room.Commit(a.used)
+		a.to = nil
+	}
+}
+
+// accept checks a packet that hop v received and translates it for the TUN.
+func (t *table) accept(v *view, pkt []byte, m, q *packet.Meta) reason {
+	if v == nil {
+		return dropDown
+	}
+	to := v.inward(m.Dst)
+	if to == nil {
+		return dropDestination
+	}
+	if forbiddenSource(m.Src) || t.own[m.Src] {
+		return dropSpoof
+	}
+	owner, ok := t.lookup(m.Src)
+	mine := ok && owner.hop == v.hop
+	if packet.IsICMPError(pkt, m) {
+		// An error may come from any router on the way: what it quotes decides.
+		if !packet.Quoted(pkt, m, q) || q.Src != m.Dst {
+			return dropQuote
+		}
+		if about, ok := t.lookup(q.Dst); !ok || about.hop != v.hop {
+			return dropSpoof
+		}
+		if ok && !mine {
+			// The source is of another hop: this one gets no voice there.
+			setSource(pkt, m, q.Dst)
+		}
+	} else if !mine {
+		return dropSpoof
+	}
+	clampMSS(pkt, m, v.hop.mtu)
+	return verdict(to.Destination(pkt, m))
+}
+
+// forbiddenSource reports whether no packet from a tunnel may have source a.
+func forbiddenSource(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() ||
+		a.Is4() && (a.As4()[0] == 0 || a.As4()[0] == 127 || a.As4()[0] >= 240)
+}

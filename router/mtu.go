@@ -1,0 +1,144 @@
+package router
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/device"
+
+	"multihop/packet"
+)
+
+// The arithmetic of MTUs, in bytes of whole IP packets.
+//
+// A packet of n bytes that enters a hop becomes a datagram of
+//
+//	16 (type, receiver, counter) + n padded to 16 + 16 (tag)
+//
+// and that a packet of the carrier, with 8 bytes of UDP and 20 or 40 of IP in
+// front. WireGuard caps the padding at the device's MTU, so a packet that fills
+// the MTU grows by exactly 60 (IPv4 endpoint) or 80 bytes (IPv6), and a smaller
+// one never becomes larger than that.
+const (
+	rootMTU    = 1420 // of a hop on the host's network that says nothing
+	minMTU     = 68   // Linux takes no less for a TUN or a route; RFC 791
+	minMTUIPv6 = 1280 // RFC 8200, section 5
+)
+
+// overhead returns what a hop whose peers have those endpoints adds to a packet.
+// Where an endpoint is a name, learned, or IPv6, that is the larger figure.
+func overhead(peers []Peer) int {
+	ip := packet.UDPOverhead(netip.IPv4Unspecified())
+	for _, p := range peers {
+		host, _, err := splitEndpoint(p.Endpoint)
+		if err == nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(host); err == nil && a.Is4() {
+				continue
+			}
+		}
+		ip = packet.UDPOverhead(netip.IPv6Unspecified())
+	}
+	return device.MessageTransportSize + ip
+}
+
+// deriveMTU fills in a hop's MTU. That of its carrier must be known.
+func (p *Plan) deriveMTU(h *Hop) error {
+	bad := func(format string, args ...any) error {
+		return &ConfigError{Hop: h.Name, Field: "MTU", Err: fmt.Errorf(format, args...)}
+	}
+	if h.MTU < 0 || h.MTU > maxPacket {
+		return bad("%d: want %d to %d, or 0 to derive it", h.MTU, minMTU, maxPacket)
+	}
+	if h.MTU != 0 && h.MTU < minMTU {
+		return bad("%d: too small to carry a packet; want at least %d", h.MTU, minMTU)
+	}
+	if h.Via == "" {
+		if h.MTU == 0 {
+			h.MTU = rootMTU
+		}
+		return nil
+	}
+	carrier := p.find(h.Via).MTU
+	over := overhead(h.Peers)
+	room := carrier - over
+	sum := fmt.Sprintf("%d of its carrier %s less %d leaves %d", carrier, h.Via, over, room)
+	if need := handshakeSize + over - device.MessageTransportSize; carrier < need {
+		return bad("%s's %d bytes are too few for a handshake of %d", h.Via, carrier, need)
+	}
+	if room < minMTU {
+		return bad("too small to carry a packet: %s, and %d are needed", sum, minMTU)
+	}
+	if h.MTU > room {
+		p.warn("hop %s: MTU %d is lowered to %d: %s", h.Name, h.MTU, room, sum)
+	}
+	if h.MTU == 0 || h.MTU > room {
+		h.MTU = room
+	}
+	return nil
+}
+
+// describe fills in what the plan tells: routes, hops, the TUN's MTU.
+func (p *Plan) describe() {
+	for _, h := range p.cfg.Hops {
+		ph := PlanHop{Name: h.Name, Via: h.Via, Addrs: h.Addrs, MTU: h.MTU, Down: h.Down}
+		for _, peer := range h.Peers {
+			if peer.Endpoint != "" {
+				ph.Endpoints = append(ph.Endpoints, peer.Endpoint)
+			}
+		}
+		p.Hops = append(p.Hops, ph)
+		p.MTU = max(p.MTU, h.MTU)
+	}
+	warned := make(map[string]bool)
+	for _, route := range p.cfg.Routes {
+		pr := PlanRoute{Prefix: route.Prefix, Hop: route.Hop}
+		h := p.find(route.Hop)
+		if h == nil {
+			pr.Reject = "its route says so"
+			pr.MTU = p.MTU
+			p.Routes = append(p.Routes, pr)
+			continue
+		}
+		pr.MTU = h.MTU
+		pr.Path, pr.Reject = p.path(h)
+		fam := family(route.Prefix.Addr())
+		if !hasFamily(h.Addrs, route.Prefix.Addr()) {
+			pr.Reject = fmt.Sprintf("hop %s has no %s address", h.Name, fam)
+		}
+		if pr.Reject != "" && !warned[pr.Reject] {
+			warned[pr.Reject] = true
+			p.warn("%s through hop %s will be rejected: %s", route.Prefix, h.Name, pr.Reject)
+		}
+		if !route.Prefix.Addr().Is4() && h.MTU < minMTUIPv6 && !warned["mtu "+h.Name] {
+			warned["mtu "+h.Name] = true
+			p.warn("hop %s: IPv6 needs an MTU of %d, and it has %d: larger packets are answered with packet too big, which some hosts ignore below %d",
+				h.Name, minMTUIPv6, h.MTU, minMTUIPv6)
+		}
+		p.Routes = append(p.Routes, pr)
+	}
+}
+
+// path returns the hops that carry h, outermost first, and h; and why its
+// packets will be rejected, if a hop on the way is taken down.
+func (p *Plan) path(h *Hop) (path []string, reject string) {
+	for {
+		path = append([]string{h.Name}, path...)
+		if h.Down {
+			reject = fmt.Sprintf("hop %s is taken down", h.Name)
+		}
+		if h.Via == "" {
+			return path, reject
+		}
+		h = p.find(h.Via)
+	}
+}
+
+func hasFamily(addrs []netip.Addr, like netip.Addr) bool {
+	for _, a := range addrs {
+		if a.Is4() == like.Is4() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,352 @@
+package router
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gaissmai/bart"
+	"golang.zx2c4.com/wireguard/device"
+	wgtun "golang.zx2c4.com/wireguard/tun"
+
+	"multihop/internal/queue"
+	"multihop/packet"
+)
+
+const (
+	ringSlots    = 512 // data packets that wait for a device
+	controlSlots = 32  // handshakes and keepalives of carried hops, beside them
+	rootBatch    = 128 // packets per read of a hop on the host's network
+)
+
+// stallAfter is how long a flight must stand still, while full, before its
+// packets are dropped as no_session; flushAfter, before those inside are
+// dropped too. Until then they may be waiting for a handshake.
+const (
+	stallAfter = 100 * time.Millisecond
+	flushAfter = 5 * time.Second
+)
+
+// An origin says where a packet in a port's ring came from.
+type origin struct {
+	link       bool   // from a link of the hop; else from the TUN
+	generation uint32 // of the port when the packet was routed
+}
+
+// A port is the tun.Device between the router and one hop's device: Read gives
+// the device clear packets to encrypt, Write takes those that it decrypted. A
+// restarted device gets a new port.
+type port struct {
+	hop  *hop
+	dev  *device.Device
+	bind *meteredBind
+	link *link // under bind, for a carried hop; nil: on the host's network
+
+	in     *queue.Ring[origin]
+	fromUp queue.Producer // the TUN reader's share of in
+	stuck  bool           // the TUN reader gave up waiting; only it reads this
+
+	peers  *bart.Fast[int] // AllowedIPs to index of out; nil: one peer takes all
+	out    []flight        // per peer, what is being encrypted
+	outMov gate
+	size   uint64 // of the windows
+
+	inbound   flight // what is being decrypted
+	inMov     gate
+	enterMu   sync.Mutex   // IPv4 and IPv6 receive at the same time
+	writing   atomic.Int32 // calls of Write under way
+	wroteLast atomic.Int64 // when one ended: Router.clock
+
+	generation atomic.Uint32
+	reading    sync.Mutex // held by Read but while it waits
+	reads      uint64     // calls of Read; guarded by reading
+	parked     bool       // Read waits; guarded by reading
+	again      chan struct{}
+	timer      *time.Timer // Read's
+
+	writes sync.RWMutex // read-held by Write: Apply waits for those under way
+
+	stop   chan struct{}
+	once   sync.Once
+	events chan wgtun.Event
+}
+
+var _ wgtun.Device = (*port)(nil)
+
+func newPort(h *hop) *port {
+	p := &port{
+		hop:    h,
+		in:     queue.New[origin](ringSlots, controlSlots),
+		out:    make([]flight, len(h.cfg.Peers)),
+		outMov: newGate(),
+		size:   windowSize(),
+		inMov:  newGate(),
+		again:  make(chan struct{}, 1),
+		timer:  time.NewTimer(time.Hour),
+		stop:   make(chan struct{}),
+		events: make(chan wgtun.Event), // none is ever sent: Device.Up is called instead
+	}
+	p.timer.Stop()
+	if len(h.cfg.Peers) > 1 {
+		p.peers = new(bart.Fast[int])
+		for i, peer := range h.cfg.Peers {
+			for _, prefix := range peer.AllowedIPs {
+				p.peers.Insert(prefix, i) // WireGuard: the last peer wins
+			}
+		}
+	}
+	return p
+}
+
+// Read implements tun.Device. It waits for a packet and returns os.ErrClosed,
+// and nothing else, after Close.
+func (p *port) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	p.reads++
+	select {
+	case p.again <- struct{}{}:
+	default:
+	}
+	for {
+		select {
+		case <-p.stop:
+			return 0, os.ErrClosed
+		default:
+		}
+		v := p.in.Peek(len(bufs))
+		n, used, held := p.take(&v, bufs, sizes, offset)
+		v.Release(used)
+		if n > 0 {
+			return n, nil
+		}
+		if used == 0 {
+			p.park(held)
+		}
+	}
+}
+
+// park waits: for held to move, where a packet is held back by its window,
+// else for a packet. The caller holds p.reading.
+func (p *port) park(held *flight) {
+	p.parked = true
+	p.reading.Unlock()
+	if held == nil {
+		select {
+		case <-p.in.Ready():
+		case <-p.stop:
+		}
+	} else {
+		p.outMov.waiting.Add(1)
+		if held.full(p.size) { // look again, now that open sees this waiter
+			p.timer.Reset(stallAfter)
+			select {
+			case <-p.outMov.token:
+			case <-p.timer.C:
+			case <-p.stop:
+			}
+			p.timer.Stop()
+		}
+		p.outMov.waiting.Add(-1)
+	}
+	p.reading.Lock()
+	p.parked = false
+}
+
+// take moves packets of v to bufs. used is how many of v it disposed of, n how
+// many of them are in bufs. held: the flight that the next one has to wait for.
+func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset int) (n, used int, held *flight) {
+	var lost tally
+	gen := p.generation.Load()
+	fromTUN := 0
+	for ; used < v.N; used++ {
+		s := v.Slot(used)
+		if !s.Meta.link && s.Meta.generation != gen && !p.stillMine(s.Packet) {
+			lost[dropStale]++
+			continue
+		}
+		i, ok := p.peer(s.Packet)
+		if !ok {
+			lost[dropNoPeer]++
+			continue
+		}
+		if f := &p.out[i]; !v.Control() && f.full(p.size) {
+			if n > 0 || p.moving(f) {
+				held = f
+				break // what there is, first
+			}
+			lost[dropNoSession]++
+			continue
+		}
+		sizes[n] = copy(bufs[n][offset:], s.Packet)
+		stamp(bufs[n], p.enterOut(i))
+		n++
+		if !s.Meta.link {
+			fromTUN++
+		}
+	}
+	lost.flush(&p.hop.drops)
+	p.hop.entered.Add(uint64(n))
+	p.hop.out.Add(uint64(fromTUN))
+	return n, used, held
+}
+
+// peer returns the index of the peer that WireGuard will choose for pkt.
+func (p *port) peer(pkt []byte) (int, bool) {
+	if p.peers == nil {
+		return 0, true
+	}
+	var m packet.Meta
+	if m.Parse(pkt) != packet.OK {
+		return 0, false
+	}
+	return p.peers.Lookup(m.Dst)
+}
+
+// The trailer's number: peer above, sequence below.
+const seqBits = 48
+
+// enterOut returns the number of the next packet to peer i.
+func (p *port) enterOut(i int) uint64 {
+	f := &p.out[i]
+	if f.in.Load() == f.out.Load() {
+		f.moved.Store(p.hop.r.clock()) // what stands still is timed from here
+	}
+	return uint64(i)<<seqBits | f.in.Add(1)
+}
+
+// leaveOut notes that the packet with that number left the device.
+func (p *port) leaveOut(n uint64) {
+	if i := n >> seqBits; i < uint64(len(p.out)) {
+		f := &p.out[i]
+		f.leave(n & (1<<seqBits - 1))
+		f.moved.Store(p.hop.r.clock())
+		p.outMov.open()
+	}
+}
+
+// moving reports whether a full flight still moves. One that has not for
+// flushAfter is emptied.
+func (p *port) moving(f *flight) bool {
+	now := p.hop.r.clock()
+	still := time.Duration(now - f.moved.Load())
+	if still >= flushAfter && f.flush != nil {
+		f.flush()
+		f.empty(now)
+		return true
+	}
+	return still < stallAfter
+}
+
+// stillMine reports whether pkt, translated for this hop before the routes
+// changed, would still be routed to it.
+func (p *port) stillMine(pkt []byte) bool {
+	var m packet.Meta
+	if m.Parse(pkt) != packet.OK {
+		return false
+	}
+	v, ok := p.hop.r.table.Load().lookup(m.Dst)
+	return ok && v.hop == p.hop && len(pkt) <= p.hop.mtu
+}
+
+// admitIn waits while the device is full of packets to decrypt. False: done.
+// Where nothing comes out for 10 ms the packets were dropped inside.
+func (p *port) admitIn(done <-chan struct{}) bool {
+	const patience = 10 * time.Millisecond
+	f := &p.inbound
+	for f.full(p.size) {
+		p.inMov.waiting.Add(1)
+		if f.full(p.size) {
+			t := time.NewTimer(patience)
+			select {
+			case <-p.inMov.token:
+			case <-t.C:
+				now := p.hop.r.clock()
+				if p.writing.Load() == 0 && now-p.wroteLast.Load() > int64(patience) {
+					f.empty(now)
+				}
+			case <-done:
+			}
+			t.Stop()
+		}
+		p.inMov.waiting.Add(-1)
+		p.inMov.open() // pass it on: IPv4 and IPv6 may both wait
+		select {
+		case <-done:
+			return false
+		default:
+		}
+	}
+	return true
+}
+
+// enterIn stamps the data packets among what was received.
+func (p *port) enterIn(bufs [][]byte, sizes []int) {
+	n := 0
+	p.enterMu.Lock()
+	seq := p.inbound.in.Load()
+	for i, b := range bufs {
+		if isData(b[:sizes[i]]) {
+			n++
+			seq++
+			stamp(b, seq)
+		}
+	}
+	p.inbound.in.Store(seq)
+	p.enterMu.Unlock()
+	p.hop.received.Add(uint64(n))
+}
+
+// Write implements tun.Device: it takes decrypted packets, which are valid
+// until it returns, to the links and the TUN. It never fails: what is not
+// delivered is counted.
+func (p *port) Write(bufs [][]byte, offset int) (int, error) {
+	p.writing.Add(1)
+	newest := uint64(0)
+	for _, b := range bufs {
+		if seq, ok := stamped(b); ok {
+			newest = max(newest, seq)
+		}
+	}
+	p.writes.RLock()
+	p.hop.deliver(bufs, offset)
+	p.writes.RUnlock()
+
+	p.inbound.leave(newest)
+	p.hop.decrypted.Add(uint64(len(bufs)))
+	p.wroteLast.Store(p.hop.r.clock())
+	p.writing.Add(-1)
+	p.inMov.open()
+	return len(bufs), nil
+}
+
+// Close implements tun.Device. It is idempotent.
+func (p *port) Close() error {
+	p.once.Do(func() {
+		close(p.stop)
+		close(p.events)
+		p.in.Close()
+	})
+	return nil
+}
+
+// File implements tun.Device: there is none.
+func (p *port) File() *os.File { return nil }
+
+// MTU implements tun.Device.
+func (p *port) MTU() (int, error) { return p.hop.mtu, nil }
+
+// Name implements tun.Device.
+func (p *port) Name() (string, error) { return p.hop.name, nil }
+
+// Events implements tun.Device.
+func (p *port) Events() <-chan wgtun.Event { return p.events }
+
+// BatchSize implements tun.Device.
+func (p *port) BatchSize() int {
+	if p.hop.via != nil {
+		return linkBatch
+	}
+	return rootBatch
+}

@@ -1,0 +1,206 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"multihop/internal/queue"
+	"multihop/packet"
+)
+
+// Ports of sockets inside tunnels are chosen from a range that no system's
+// ephemeral ports touch (Linux: 32768-60999, others: 49152-65535), since
+// translation keeps the ports of the host's programs.
+const (
+	firstLinkPort = 20000
+	lastLinkPort  = 32767
+)
+
+// linkSlots is the number of datagrams that wait in a socket.
+const linkSlots = 512
+
+// A socket is a UDP socket inside a hop's tunnel, bound to the hop's tunnel
+// address and a port. Its packets never meet the route table.
+type socket struct {
+	hop  *hop // whose tunnel it is in
+	port uint16
+	rx   *queue.Ring[netip.AddrPort] // payloads, with where they came from
+	in   queue.Producer              // port.Write, towards rx
+	out  atomic.Pointer[share]       // towards the ring of the hop's port
+	stop chan struct{}
+	once sync.Once
+}
+
+// A share is a socket's place in the ring of one port.
+type share struct {
+	port *port
+	queue.Producer
+}
+
+// producer returns the socket's share of p's ring; a restarted device has a
+// new one.
+func (s *socket) producer(p *port) *queue.Producer {
+	sh := s.out.Load()
+	if sh == nil || sh.port != p {
+		sh = &share{port: p}
+		s.out.Store(sh)
+	}
+	return &sh.Producer
+}
+
+// sockets are those of one hop, by port. Immutable.
+type sockets map[uint16]*socket
+
+// listen binds a socket to a port of h's tunnel; 0: one is chosen.
+func (h *hop) listen(port uint16) (*socket, error) {
+	h.socketMu.Lock()
+	defer h.socketMu.Unlock()
+	old := *h.sockets.Load()
+	if port != 0 && old[port] != nil {
+		return nil, fmt.Errorf("router: port %d inside hop %s is in use", port, h.name)
+	}
+	for tries := 0; port == 0; tries++ {
+		p := uint16(firstLinkPort + rand.IntN(lastLinkPort-firstLinkPort+1))
+		if old[p] == nil {
+			port = p
+		} else if tries == 10000 {
+			return nil, fmt.Errorf("router: no free port inside hop %s", h.name)
+		}
+	}
+	s := &socket{hop: h, port: port, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
+	all := make(sockets, len(old)+1)
+	for k, v := range old {
+		all[k] = v
+	}
+	all[port] = s
+	h.sockets.Store(&all)
+	return s, nil
+}
+
+// close unbinds s and wakes who waits on it. It is idempotent.
+func (s *socket) close() {
+	s.once.Do(func() {
+		h := s.hop
+		h.socketMu.Lock()
+		all := make(sockets)
+		for k, v := range *h.sockets.Load() {
+			if v != s {
+				all[k] = v
+			}
+		}
+		h.sockets.Store(&all)
+		h.socketMu.Unlock()
+		close(s.stop)
+		s.rx.Close()
+		if p := h.port.Load(); p != nil {
+			p.in.Wake()
+		}
+	})
+}
+
+func (s *socket) closed() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// source returns the address of s as a peer of that address's family sees it.
+func (s *socket) source(dst netip.Addr) (netip.AddrPort, bool) {
+	a := s.hop.addr(dst)
+	return netip.AddrPortFrom(a, s.port), a.IsValid()
+}
+
+// send encapsulates payloads and puts them into the ring of the hop's port. It
+// waits for room for at most wait in all, or until more reports false, and
+// drops what finds none. It returns the number of payloads dropped.
+func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration, more func() bool) (int, reason) {
+	p := s.hop.port.Load()
+	src, ok := s.source(dst.Addr())
+	if p == nil || !ok || s.hop.isDown() {
+		return len(payloads), dropCarrierDown
+	}
+	over := packet.UDPOverhead(dst.Addr())
+	out := s.producer(p)
+	var deadline time.Time
+	for len(payloads) > 0 {
+		v := p.in.Reserve(out, len(payloads))
+		for i := range v.N {
+			slot := v.Slot(i)
+			b := slot.SetSize(over + len(payloads[i]))
+			copy(b[over:], payloads[i])
+			packet.PutUDP(b, src, dst, len(payloads[i]), true)
+			slot.Meta = origin{link: true}
+		}
+		v.Commit(v.N)
+		payloads = payloads[v.N:]
+		if len(payloads) == 0 {
+			break
+		}
+		now := time.Now()
+		if deadline.IsZero() {
+			deadline = now.Add(wait)
+		}
+		left := deadline.Sub(now)
+		if left <= 0 || !more() || p.in.Closed() {
+			return len(payloads), dropCarrierFull
+		}
+		p.in.Wait(out, left, s.hop.r.waiters)
+	}
+	return 0, delivered
+}
+
+// sendControl puts one payload into the control lane. It never waits.
+func (s *socket) sendControl(payload []byte, dst netip.AddrPort) reason {
+	p := s.hop.port.Load()
+	src, ok := s.source(dst.Addr())
+	if p == nil || !ok || s.hop.isDown() {
+		return dropCarrierDown
+	}
+	over := packet.UDPOverhead(dst.Addr())
+	if !p.in.PutControl(over+len(payload), origin{link: true}, func(b []byte) {
+		copy(b[over:], payload)
+		packet.PutUDP(b, src, dst, len(payload), true)
+	}) {
+		return dropCarrierFull
+	}
+	return delivered
+}
+
+// receive copies up to len(bufs) waiting payloads. It waits for the first; its
+// only error is net.ErrClosed. from is called for each.
+func (s *socket) receive(bufs [][]byte, sizes []int, from func(i int, a netip.AddrPort)) (int, error) {
+	for {
+		if s.closed() {
+			return 0, net.ErrClosed
+		}
+		if v := s.rx.Peek(len(bufs)); v.N > 0 {
+			for i := range v.N {
+				slot := v.Slot(i)
+				sizes[i] = copy(bufs[i], slot.Packet)
+				from(i, slot.Meta)
+			}
+			v.Release(v.N)
+			return v.N, nil
+		}
+		select {
+		case <-s.rx.Ready():
+		case <-s.stop:
+		}
+	}
+}
+
+func errReceive(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return errors.New("its socket was closed by somebody else")
+	}
+	return fmt.Errorf("receiving: %w", err)
+}

@@ -1,0 +1,164 @@
+package router
+
+import (
+	"time"
+)
+
+// pollEvery is how often devices are asked for what only they know, and looked
+// after.
+const pollEvery = time.Second
+
+// healthyAfter is how long a restarted hop must run for its earlier failures to
+// be forgotten.
+const healthyAfter = time.Minute
+
+func (r *Router) kickSupervisor() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// supervise polls the devices, notices those that died, and restarts them with
+// backoff, until the router closes.
+func (r *Router) supervise() {
+	defer r.goroutines.Done()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		t := r.table.Load()
+		for _, h := range t.order {
+			h.check()
+			r.announce(h)
+			r.poll(h)
+		}
+		for _, h := range t.order {
+			if h.due() {
+				r.restart(h)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-r.kick:
+		case <-r.closing:
+			return
+		}
+	}
+}
+
+// check notices a device that closed itself.
+func (h *hop) check() {
+	p := h.port.Load()
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.dev.Wait():
+		h.fail(p, errDied)
+	default:
+	}
+	h.mu.Lock()
+	if h.failed == nil && h.failures > 0 && time.Since(h.started) > healthyAfter {
+		h.failures = 0
+	}
+	h.mu.Unlock()
+}
+
+// due reports whether a hop should be started now: its time has come and its
+// carrier is up.
+func (h *hop) due() bool {
+	if h.cfg.Down || h.via != nil && h.via.isDown() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone {
+		return false
+	}
+	if h.failed != nil {
+		return !time.Now().Before(h.retry)
+	}
+	return h.port.Load() == nil // not started while its carrier was down
+}
+
+// restart replaces the hop's device.
+func (r *Router) restart(h *hop) {
+	if !r.applying.TryLock() { // Apply may be about to remove it; next time
+		return
+	}
+	defer r.applying.Unlock()
+	if r.isClosing() || r.table.Load().views[h] == nil {
+		return
+	}
+	h.stop()
+	if err := h.start(); err != nil {
+		h.mu.Lock()
+		h.failures++
+		h.failed = err
+		h.retry = time.Now().Add(backoff(h.failures))
+		h.mu.Unlock()
+		r.log.Warn("restarting fails", "hop", h.name, "err", err)
+	}
+	r.announceTree(h)
+}
+
+// announceTree announces a hop and all that it carries, carriers first.
+func (r *Router) announceTree(root *hop) {
+	for _, h := range r.table.Load().order {
+		if h.depends(root) {
+			r.announce(h)
+		}
+	}
+}
+
+// refresh recomputes why the hop is down, if it is. Its carrier's state must be
+// up to date. onChange, if set, is called with the new reason; "" means up.
+func (h *hop) refresh(onChange func(reason string)) {
+	why := ""
+	h.mu.Lock()
+	switch {
+	case h.cfg.Down:
+		why = "taken down"
+	case h.failed != nil:
+		why = h.failed.Error()
+	case h.via != nil && h.via.isDown():
+		why = "its carrier " + h.via.name + " is down"
+	}
+	h.mu.Unlock()
+	old := h.blocked.Load()
+	if why == "" {
+		h.blocked.Store(nil)
+	} else if old == nil || *old != why {
+		h.blocked.Store(&why)
+	}
+	if onChange != nil && (old == nil) != (why == "") {
+		onChange(why)
+	}
+}
+
+// announce refreshes a hop's state and tells of a change.
+func (r *Router) announce(h *hop) {
+	first := h.announced.CompareAndSwap(false, true)
+	h.refresh(func(why string) {
+		first = false
+		r.tell(h, why)
+	})
+	if first {
+		why := ""
+		if p := h.blocked.Load(); p != nil {
+			why = *p
+		}
+		r.tell(h, why)
+	}
+}
+
+// tell logs and emits a hop's state: why it is down, or "" for up.
+func (r *Router) tell(h *hop, why string) {
+	if why == "" {
+		r.log.Info("hop is up", "hop", h.name)
+		r.emit(h.name, EventUp, "")
+		return
+	}
+	r.log.Warn("hop is down", "hop", h.name, "reason", why)
+	r.emit(h.name, EventDown, why)
+}

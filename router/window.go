@@ -1,0 +1,101 @@
+package router
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/device"
+)
+
+// wireguard-go bounds nothing between its seams, and what piles up there is
+// cold memory: the largest cost after cryptography. So the number of packets
+// inside a device is bounded from outside, per direction: a packet gets a
+// sequence number at the seam where it enters, which travels with it in the
+// last bytes of wireguard-go's 64 KiB array (whose full capacity both seams
+// see), and is read where it leaves. In flight = newest in - newest out: what
+// dies inside is forgotten as soon as a later packet comes out.
+
+// trailer is the space of a sequence number at the end of an array.
+const trailer = 8
+
+// maxPacket is the largest packet that leaves the trailer alone: 16 bytes
+// before it, 16 of padding and 16 of tag behind it.
+const maxPacket = device.MaxMessageSize - trailer - 48
+
+// windowSize is the number of packets that may be inside a device, per
+// direction and, outbound, per peer.
+func windowSize() uint64 {
+	return uint64(min(max(64*(runtime.GOMAXPROCS(0)+2), 256), 2048))
+}
+
+// stamp writes seq at the end of the array that b is a part of.
+func stamp(b []byte, seq uint64) {
+	if c := cap(b); c >= device.MaxMessageSize {
+		binary.LittleEndian.PutUint64(b[:c][c-trailer:], seq)
+	}
+}
+
+// stamped returns the sequence number in b's array, where b can have one.
+func stamped(b []byte) (uint64, bool) {
+	c := cap(b)
+	if c < device.MaxMessageSize {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(b[:c][c-trailer:]), true
+}
+
+// isData reports whether b is a transport message that carries a packet: type
+// 4, and longer than a keepalive.
+func isData(b []byte) bool {
+	return len(b) > device.MessageKeepaliveSize && b[0] == device.MessageTransportType
+}
+
+// A flight counts the packets of one stream inside a device.
+type flight struct {
+	in, out atomic.Uint64 // sequence numbers of the newest that entered, left
+	moved   atomic.Int64  // when one left last, or the flight was emptied: nanoseconds of clock
+	flush   func()        // outbound: drops the packets that wait for a session
+}
+
+func (f *flight) full(size uint64) bool { return f.in.Load()-f.out.Load() >= size }
+
+// leave notes that seq has come out. A number that never went in is garbage
+// and not believed.
+func (f *flight) leave(seq uint64) {
+	for {
+		out := f.out.Load()
+		if seq <= out || seq > f.in.Load() || f.out.CompareAndSwap(out, seq) {
+			return
+		}
+	}
+}
+
+// empty forgets what is inside.
+func (f *flight) empty(now int64) {
+	f.out.Store(f.in.Load())
+	f.moved.Store(now)
+}
+
+// clock is a monotonic time in nanoseconds.
+func (r *Router) clock() int64 { return int64(time.Since(r.born)) }
+
+// A gate lets goroutines wait for a flight to move. It holds at most one
+// token; one that waits and is let through passes it on.
+type gate struct {
+	token   chan struct{}
+	waiting atomic.Int32
+}
+
+func newGate() gate { return gate{token: make(chan struct{}, 1)} }
+
+// open wakes one waiter, if there is any.
+func (g *gate) open() {
+	if g.waiting.Load() > 0 {
+		select {
+		case g.token <- struct{}{}:
+		default:
+		}
+	}
+}
