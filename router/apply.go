@@ -61,7 +61,7 @@ func (r *Router) apply(ctx context.Context, plan *Plan) error {
 	r.table.Store(next)
 	r.quiesce(old)
 	for h := range old.moved(next) {
-		if next.views[h] != nil {
+		if next.views[h] != nil && !r.unsettled {
 			h.settle()
 		}
 	}

@@ -21,6 +21,7 @@ type meteredBind struct {
 	mu       sync.Mutex    // guards done
 	done     chan struct{} // closed by release; nil: not open
 	released atomic.Bool
+	sending  atomic.Int32 // calls of the transport's Send under way
 }
 
 var _ conn.Bind = (*meteredBind)(nil)
@@ -83,7 +84,9 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	}
 	err := net.ErrClosed
 	if !b.released.Load() {
+		b.sending.Add(1)
 		err = b.transport.Send(bufs, ep)
+		b.sending.Add(-1)
 	}
 	if known {
 		p.leaveOut(seq)

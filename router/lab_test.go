@@ -2,10 +2,12 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,14 +53,15 @@ type lab struct {
 	cfg                  Config
 	done                 chan error
 
+	token atomic.Uint64 // of the next exchange
+
 	mu   sync.Mutex
-	seen []string // "src>dst" of what arrived at the far and near hosts
-	echo bool
+	seen map[string]netip.Addr // payload of what arrived at the far and near hosts, to its source
 }
 
 func newLab(t testing.TB, o *Options) *lab {
 	t.Helper()
-	l := &lab{t: t, net: memnet.New(), echo: true, done: make(chan error, 1)}
+	l := &lab{t: t, net: memnet.New(), seen: make(map[string]netip.Addr), done: make(chan error, 1)}
 	relay := func(name string, addr netip.Addr) *memnet.Relay {
 		r, err := l.net.NewRelay(name, []netip.Addr{addr}, &memnet.RelayOptions{MTU: 1420})
 		must(t, err)
@@ -92,9 +95,8 @@ func newLab(t testing.TB, o *Options) *lab {
 			if m.Parse(p) != packet.OK {
 				continue
 			}
-			l.seen = append(l.seen, m.Src.String()+">"+m.Dst.String())
-			if l.echo && m.Proto == packet.ProtoUDP {
-				payload, _ := packet.UDPPayload(p, &m)
+			if payload, ok := packet.UDPPayload(p, &m); ok && m.Proto == packet.ProtoUDP {
+				l.seen[string(payload)] = m.Src
 				go host.Send([][]byte{udp(netip.AddrPortFrom(m.Dst, m.DstPort), netip.AddrPortFrom(m.Src, m.SrcPort), payload)})
 			}
 		}
@@ -156,29 +158,19 @@ func (l *lab) recv(d time.Duration) []byte {
 func (l *lab) exchange(dst netip.Addr, d time.Duration) (src netip.Addr, ok bool) {
 	l.t.Helper()
 	from := l.tunAddr(dst)
-	l.mu.Lock()
-	before := len(l.seen)
-	l.mu.Unlock()
-	l.send(udp(netip.AddrPortFrom(from, 4000), netip.AddrPortFrom(dst, 7), []byte("ping")))
-	deadline := time.Now().Add(d)
-	for time.Now().Before(deadline) {
+	payload := fmt.Sprintf("ping %d", l.token.Add(1))
+	l.send(udp(netip.AddrPortFrom(from, 4000), netip.AddrPortFrom(dst, 7), []byte(payload)))
+	for deadline := time.Now().Add(d); time.Now().Before(deadline); {
 		pkt := l.recv(time.Until(deadline))
 		var m packet.Meta
-		if pkt == nil || m.Parse(pkt) != packet.OK || m.Src != dst || m.Dst != from {
+		if pkt == nil || m.Parse(pkt) != packet.OK || m.Src != dst || m.Dst != from || m.Proto != packet.ProtoUDP {
 			continue
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for _, s := range l.seen[before:] {
-			for _, h := range l.cfg.Hops {
-				for _, a := range h.Addrs {
-					if s == a.String()+">"+dst.String() {
-						return a, true
-					}
-				}
-			}
+		if got, ok := packet.UDPPayload(pkt, &m); ok && string(got) == payload {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.seen[payload], true
 		}
-		return netip.Addr{}, true
 	}
 	return netip.Addr{}, false
 }

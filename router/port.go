@@ -226,10 +226,15 @@ func (p *port) leaveOut(n uint64) {
 	}
 }
 
-// moving reports whether a full flight still moves. One that has not for
-// flushAfter is emptied.
+// moving reports whether a full flight may still move: whether its packets wait
+// for the processor or the socket, not for a session. One that has not moved
+// for flushAfter is emptied.
 func (p *port) moving(f *flight) bool {
 	now := p.hop.r.clock()
+	if p.bind.sending.Load() > 0 {
+		f.moved.Store(now)
+		return true
+	}
 	still := time.Duration(now - f.moved.Load())
 	if still >= flushAfter && f.flush != nil {
 		f.flush()

@@ -51,6 +51,8 @@ type Router struct {
 	routing sync.Mutex // held while the TUN reader handles a batch
 	hurried atomic.Bool
 
+	unsettled bool // tests only: Apply leaves stale packets in hops
+
 	tun    atomic.Pointer[tunSet]
 	tunSet chan struct{} // a token: tun was set
 
