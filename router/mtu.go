@@ -103,6 +103,9 @@ func (p *Plan) describe() {
 		pr.MTU = h.MTU
 		pr.Path, pr.Reject = p.path(h)
 		fam := family(route.Prefix.Addr())
+		if !hasFamily(p.Addrs, route.Prefix.Addr()) {
+			pr.Reject = fmt.Sprintf("the TUN has no %s address", fam)
+		}
 		if !hasFamily(h.Addrs, route.Prefix.Addr()) {
 			pr.Reject = fmt.Sprintf("hop %s has no %s address", h.Name, fam)
 		}

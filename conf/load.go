@@ -1,0 +1,51 @@
+package conf
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// Load reads the wg-quick file at path. It refuses one that others than its
+// owner may read or write (not on Windows, whose files have no mode). The error
+// is an *Error.
+func Load(path string) (*File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	info, err := file.Stat()            // of the open file: the path may name another by now
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	if info.IsDir() {
+		return nil, &Error{File: path, Err: errors.New("a directory: give the path of a wg-quick file")}
+	}
+	if err := checkMode(path, info); err != nil {
+		return nil, &Error{File: path, Err: err}
+	}
+	return Parse(path, file)
+}
+
+// fileError drops the path that err repeats.
+func fileError(path string, err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return &Error{File: path, Err: err}
+}
+
+// shellQuote returns path as a shell takes it for one word, and a command not
+// for an option.
+func shellQuote(path string) string {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	plain := func(r rune) bool { return isAlnum(r) || strings.ContainsRune("_./+=:@%-", r) }
+	if path != "" && strings.TrimFunc(path, plain) == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

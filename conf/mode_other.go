@@ -1,0 +1,8 @@
+//go:build !unix
+
+package conf
+
+import "io/fs"
+
+// checkMode accepts any file: there is no mode to check.
+func checkMode(string, fs.FileInfo) error { return nil }

@@ -1,0 +1,140 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"multihop/tun"
+)
+
+// TestCloseUnderLoad: start, load, close; no goroutine or descriptor is left.
+// Each round's router is closed while both directions carry packets.
+func TestCloseUnderLoad(t *testing.T) {
+	rounds := 1000
+	if testing.Short() {
+		rounds = 50
+	}
+	l := newLab(t, nil) // its relays and its configuration serve every round
+	must(t, l.r.Close())
+	far, near := farNet.Addr().Next(), nearNet.Addr().Next()
+	runtime.GC()
+	leaks := goleak.IgnoreCurrent()
+	files := openFiles(t)
+	for i := range rounds {
+		l.r = New(&l.r.opts)
+		l.tun = tun.NewMemory(nil)
+		must(t, l.r.SetTUN(l.tun))
+		l.apply()
+		done := make(chan error, 1)
+		go func() { done <- l.r.Run(context.Background()) }()
+		if i%100 == 0 {
+			if _, ok := l.exchange(far, 10*time.Second); !ok {
+				t.Fatalf("round %d: no path", i)
+			}
+		}
+		stop := l.flood(far, near)
+		time.Sleep(time.Duration(i%7) * time.Millisecond)
+		must(t, l.r.Close())
+		stop()
+		if err := <-done; err != nil && !errors.Is(err, net.ErrClosed) { // closed before it ran
+			t.Fatal(err)
+		}
+		if err := l.r.Close(); err != nil {
+			t.Fatalf("second Close: %v", err)
+		}
+	}
+	if now := openFiles(t); now > files {
+		t.Errorf("descriptors: %d before, %d after", files, now)
+	}
+	if err := goleak.Find(leaks); err != nil { // it retries for a while
+		t.Error(err)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	return len(list)
+}
+
+func TestClosed(t *testing.T) {
+	l := newLab(t, nil)
+	p, err := Compile(l.cfg)
+	must(t, err)
+	must(t, l.r.Close())
+	for name, err := range map[string]error{
+		"Apply":  l.r.Apply(context.Background(), p),
+		"SetTUN": l.r.SetTUN(tun.NewMemory(nil)),
+		"Run":    l.r.Run(context.Background()),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s after Close: %v", name, err)
+		}
+	}
+}
+
+// TestContextEndsRun and TestTUNFails: how Run ends.
+func TestContextEndsRun(t *testing.T) {
+	l := newLab(t, nil)
+	l.apply()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { l.done <- l.r.Run(ctx) }()
+	eventually(t, 5*time.Second, "running", func() bool { return len(l.r.Status().Hops) == 3 })
+	cancel()
+	select {
+	case err := <-l.done:
+		must(t, err)
+	case <-time.After(2 * time.Second):
+		t.Fatal("Run goes on")
+	}
+}
+
+func TestTUNFails(t *testing.T) {
+	l := newLab(t, nil)
+	l.apply()
+	go func() { l.done <- l.r.Run(context.Background()) }()
+	eventually(t, 5*time.Second, "running", func() bool { return len(l.r.Status().Hops) == 3 })
+	must(t, l.tun.Close())
+	select {
+	case err := <-l.done:
+		if !errors.Is(err, os.ErrClosed) {
+			t.Fatalf("Run returned %v", err)
+		}
+	case <-time.After(2 * time.Second):
+		t.Fatal("Run goes on")
+	}
+}
+
+// TestNewTUN: a phone gets another descriptor; sessions survive, and with none
+// packets are counted.
+func TestNewTUN(t *testing.T) {
+	l := newLab(t, nil)
+	l.start()
+	far := farNet.Addr().Next()
+	if _, ok := l.exchange(far, 10*time.Second); !ok {
+		t.Fatal("no path")
+	}
+	n := countHandshakes(l.exit)
+	must(t, l.r.SetTUN(nil))
+	l.exit.Inject(udp(netip.AddrPortFrom(far, 7), netip.AddrPortFrom(exitTunnel, 4000), []byte("nobody")))
+	eventually(t, 2*time.Second, "counted as no_tun", func() bool { return l.hop("exit").Drops["no_tun"] == 1 })
+	l.tun = tun.NewMemory(nil)
+	must(t, l.r.SetTUN(l.tun))
+	if src, ok := l.exchange(far, 5*time.Second); !ok || src != exitTunnel {
+		t.Fatalf("the host saw %v (%v)", src, ok)
+	}
+	if n.Load() != 0 {
+		t.Fatal("the session did not survive")
+	}
+}
