@@ -15,8 +15,8 @@ import (
 // route of the plan before: only then may addresses be taken from the host. A
 // failed Apply changes nothing. Before Run the plan is stored, for Run to apply.
 func (r *Router) Apply(ctx context.Context, plan *Plan) error {
-	if plan == nil {
-		return errors.New("router: no plan")
+	if plan == nil || plan.cfg == nil {
+		return errors.New("router: no plan: Compile makes one")
 	}
 	r.applying.Lock()
 	defer r.applying.Unlock()
@@ -222,7 +222,10 @@ func (h *hop) remove() {
 	h.gone = true
 	h.mu.Unlock()
 	h.stop()
-	for _, s := range *h.sockets.Load() {
+	h.socketMu.Lock() // behind any listen that saw the hop alive
+	all := *h.sockets.Load()
+	h.socketMu.Unlock()
+	for _, s := range all {
 		s.close()
 	}
 }

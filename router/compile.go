@@ -45,7 +45,7 @@ func Compile(cfg Config) (*Plan, error) {
 }
 
 // cloneConfig copies what Compile changes.
-func cloneConfig(cfg Config) Config {
+func cloneConfig(cfg Config) *Config {
 	cfg.Hops = slices.Clone(cfg.Hops)
 	cfg.Routes = slices.Clone(cfg.Routes)
 	cfg.Addrs = slices.Clone(cfg.Addrs)
@@ -57,7 +57,7 @@ func cloneConfig(cfg Config) Config {
 			h.Peers[j].AllowedIPs = slices.Clone(h.Peers[j].AllowedIPs)
 		}
 	}
-	return cfg
+	return &cfg
 }
 
 // hop returns the planned hop of that name, or the zero Hop.

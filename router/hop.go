@@ -87,6 +87,13 @@ func (h *hop) addr(like netip.Addr) netip.Addr {
 // isDown reports whether the hop's routes reject.
 func (h *hop) isDown() bool { return h.blocked.Load() != nil }
 
+// isGone reports whether the hop was removed for good.
+func (h *hop) isGone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gone
+}
+
 // depends reports whether h is carrier, or is carried by it at any depth.
 func (h *hop) depends(carrier *hop) bool {
 	for ; h != nil; h = h.via {
@@ -111,16 +118,17 @@ func (h *hop) start() error {
 	}
 	p.bind = &meteredBind{transport: transport, port: p}
 	p.dev = device.NewDevice(p, p.bind, h.r.deviceLogger(h.name))
-	h.port.Store(p)
 	err := p.dev.IpcSet(h.uapi())
 	if err == nil {
 		for i, peer := range h.cfg.Peers {
 			p.out[i].flush = p.dev.LookupPeer(device.NoisePublicKey(peer.PublicKey)).FlushStagedPackets
 		}
+		h.port.Store(p) // complete: packets may come
 		err = p.dev.Up()
 	}
 	if err != nil {
-		h.stopLocked()
+		h.port.Store(nil)
+		p.shutDown()
 		return fmt.Errorf("router: starting hop %s: %w", h.name, err)
 	}
 	h.mu.Lock()
@@ -140,10 +148,15 @@ func (h *hop) stop() {
 
 func (h *hop) stopLocked() {
 	if p := h.port.Swap(nil); p != nil {
-		p.Close()
-		p.bind.release()
-		p.dev.Close()
+		p.shutDown()
 	}
+}
+
+// shutDown closes the port and what is around it: bind and device.
+func (p *port) shutDown() {
+	_ = p.Close() // never fails
+	p.bind.release()
+	p.dev.Close()
 }
 
 // release frees a Send that waits, from outside the locks of the device.

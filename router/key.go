@@ -21,7 +21,9 @@ const redacted = "(hidden)"
 // The zero Key means "none".
 //
 // A Key never prints itself: fmt, log/slog and encoding/json show "(hidden)"
-// whatever the verb. Encode is the one way to its text.
+// whatever the verb (but for %p, which go vet refuses). Encode is the one way to
+// its text. fmt sees no method of a Key in an unexported field: keep such a field
+// behind a pointer.
 type Key [KeySize]byte
 
 var errKey = errors.New("not a key: want 32 bytes in base64, 44 characters ending in =")

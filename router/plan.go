@@ -1,6 +1,9 @@
 package router
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // A Plan is a validated Config: what the operating system must be told before
 // and after Apply, and what a person should know. Compile makes it.
@@ -11,7 +14,14 @@ type Plan struct {
 	Hops     []PlanHop    // carriers first
 	Warnings []string     // one line each
 
-	cfg Config
+	cfg *Config // fmt redacts no Key in an unexported field: hence the pointer, and Format
+}
+
+// Format implements fmt.Formatter: it prints the exported fields, and no key.
+func (p Plan) Format(f fmt.State, verb rune) {
+	type plan Plan // without this method
+	p.cfg = nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), plan(p))
 }
 
 // A PlanRoute is one prefix and the way of its packets.

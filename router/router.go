@@ -105,7 +105,7 @@ func New(o *Options) *Router {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.events.ready = make(chan struct{}, 1)
-	t, _ := newTable(&Plan{}, nil) // without addresses nothing can fail
+	t, _ := newTable(&Plan{cfg: &Config{}}, nil) // without addresses nothing can fail
 	r.table.Store(t)
 	return r
 }

@@ -57,10 +57,14 @@ func (s *socket) producer(p *port) *queue.Producer {
 // sockets are those of one hop, by port. Immutable.
 type sockets map[uint16]*socket
 
-// listen binds a socket to a port of h's tunnel; 0: one is chosen.
+// listen binds a socket to a port of h's tunnel; 0: one is chosen. A removed hop
+// has no sockets: the error is net.ErrClosed.
 func (h *hop) listen(port uint16) (*socket, error) {
 	h.socketMu.Lock()
 	defer h.socketMu.Unlock()
+	if h.isGone() {
+		return nil, fmt.Errorf("router: hop %s: %w", h.name, net.ErrClosed)
+	}
 	old := *h.sockets.Load()
 	if port != 0 && old[port] != nil {
 		return nil, fmt.Errorf("router: port %d inside hop %s is in use", port, h.name)

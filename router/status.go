@@ -199,7 +199,7 @@ func (r *Router) Explain(f Flow) Explanation {
 		e.Src = t.tun4
 	}
 	if why != delivered {
-		e.Drop, e.Reason = why.String(), explainDrop(v, why)
+		e.Drop, e.Reason = why.String(), explainDrop(v, dst, why)
 	}
 	if v == nil || v.hop == nil {
 		return e
@@ -241,7 +241,7 @@ func (h *hop) peerFor(dst netip.Addr) (int, bool) {
 }
 
 // explainDrop says in words why a packet is not delivered.
-func explainDrop(v *view, why reason) string {
+func explainDrop(v *view, dst netip.Addr, why reason) string {
 	switch why {
 	case dropNoRoute:
 		return "no route covers it: rejected"
@@ -250,6 +250,9 @@ func explainDrop(v *view, why reason) string {
 	case dropMulticast:
 		return "multicast and broadcast are not routed"
 	case dropFamily:
+		if v.hop.addr(dst).IsValid() {
+			return "the TUN has no address of its family: rejected"
+		}
 		return "hop " + v.hop.name + " has no address of its family: rejected"
 	case dropDown:
 		_, reason := v.hop.downReason()

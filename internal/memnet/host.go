@@ -1,0 +1,66 @@
+package memnet
+
+import "sync/atomic"
+
+// A Host is a place in a Net where packets enter and leave. It is safe for
+// concurrent use.
+type Host struct {
+	net     *Net
+	name    string
+	deliver func(pkts [][]byte) int
+
+	tap                     atomic.Pointer[func(sent bool, pkt []byte)]
+	sent, received, dropped atomic.Uint64
+}
+
+// Counters are the packets of a Host.
+type Counters struct {
+	Sent     uint64 // into the Net
+	Received uint64 // from the Net, Dropped among them
+	Dropped  uint64 // not taken by the host: its queue was full, or nobody listened
+}
+
+// Name returns the host's name.
+func (h *Host) Name() string { return h.name }
+
+// Counters returns how many packets passed so far.
+func (h *Host) Counters() Counters {
+	return Counters{h.sent.Load(), h.received.Load(), h.dropped.Load()}
+}
+
+// Tap calls fn with every packet that the host sends or receives from now on,
+// before it goes anywhere, on the goroutine that carries it: concurrently. The
+// packet is valid, and unchanged, until fn returns. Nil ends it.
+func (h *Host) Tap(fn func(sent bool, pkt []byte)) {
+	if fn == nil {
+		h.tap.Store(nil)
+		return
+	}
+	h.tap.Store(&fn)
+}
+
+// Send puts packets into the Net, whatever their source. They are the caller's
+// again when it returns; it never waits.
+func (h *Host) Send(pkts [][]byte) {
+	h.sent.Add(uint64(len(pkts)))
+	h.show(true, pkts)
+	h.net.route(pkts)
+}
+
+func (h *Host) receive(pkts [][]byte) {
+	h.received.Add(uint64(len(pkts)))
+	h.show(false, pkts)
+	if took := h.deliver(pkts); took < len(pkts) {
+		h.dropped.Add(uint64(len(pkts) - took))
+	}
+}
+
+func (h *Host) show(sent bool, pkts [][]byte) {
+	fn := h.tap.Load()
+	if fn == nil {
+		return
+	}
+	for _, p := range pkts {
+		(*fn)(sent, p)
+	}
+}
