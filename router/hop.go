@@ -48,6 +48,7 @@ type hop struct {
 	entered, left       atomic.Uint64 // outbound, data: port.Read, bind.Send
 	received, decrypted atomic.Uint64 // inbound, data: receive, port.Write
 	out, in             atomic.Uint64 // of the TUN
+	carried             atomic.Uint64 // inbound, to sockets inside the tunnel
 	drops               drops
 	used                atomic.Int64 // clock of the last successful Send
 	complained          atomic.Int64 // clock of the last logged send error

@@ -116,6 +116,7 @@ func (h *hop) toLink(links sockets, v *view, a *arrival, pkt []byte, left int) (
 func (a *arrival) finish() {
 	if a.to != nil {
 		a.room.Commit(a.used)
+		a.to.hop.carried.Add(uint64(a.used))
 		a.to = nil
 	}
 }

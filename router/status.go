@@ -32,9 +32,10 @@ type HopStatus struct {
 	Age        time.Duration `json:"age"` // since the device was last asked
 	Peers      []PeerStatus  `json:"peers"`
 
-	Out   uint64            `json:"out"` // packets of the TUN that left for the peer
-	In    uint64            `json:"in"`  // packets from the peer that reached the TUN
-	Drops map[string]uint64 `json:"drops"`
+	Out     uint64            `json:"out"`     // packets of the TUN that went to the device
+	In      uint64            `json:"in"`      // packets from the peer that reached the TUN
+	Carried uint64            `json:"carried"` // packets from the peer for hops that this one carries
+	Drops   map[string]uint64 `json:"drops"`
 }
 
 // A PeerStatus is the state of one peer of a hop.
@@ -133,6 +134,7 @@ func (h *hop) status() HopStatus {
 		MTU:        h.mtu,
 		Out:        h.out.Load(),
 		In:         h.in.Load(),
+		Carried:    h.carried.Load(),
 		Drops:      h.drops.snapshot(),
 	}
 	if h.via != nil {
