@@ -133,8 +133,8 @@ type failing struct {
 	err error
 }
 
-func (f *failing) Read([][]byte, []int, int) (int, error)       { return 0, f.err }
-func (f *failing) Write([][]byte, int) (int, error)         { return 1, f.err }
+func (f *failing) Read([][]byte, []int, int) (int, error) { return 0, f.err }
+func (f *failing) Write([][]byte, int) (int, error)       { return 1, f.err }
 
 func TestQueueDeviceFails(t *testing.T) {
 	defer goleak.VerifyNone(t)
