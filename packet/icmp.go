@@ -1,5 +1,7 @@
 package packet
 
+import "encoding/binary"
+
 // ICMPHeaderLen is the length of an ICMP error's header, in both families: the
 // quoted packet starts at b[m.L4+ICMPHeaderLen].
 const ICMPHeaderLen = 8
@@ -62,4 +64,22 @@ func QuotesPacket(b []byte, m *Meta) bool {
 	}
 	return t == icmpUnreachable || t == icmpQuench || t == icmpRedirect ||
 		t == icmpTimeExceeded || t == icmpParameter
+}
+
+// PathMTU returns the MTU that an ICMP "fragmentation needed" (RFC 1191,
+// section 4) or ICMPv6 "packet too big" (RFC 4443, section 3.2) reports; 0
+// where an old router says none. ok is false for every other packet.
+func PathMTU(b []byte, m *Meta) (mtu int, ok bool) {
+	typ, is := icmpType(b, m)
+	if !is || m.Len-m.L4 < ICMPHeaderLen {
+		return 0, false
+	}
+	h := b[m.L4:]
+	switch {
+	case m.Version == 4 && typ == 3 && h[1] == 4:
+		return int(binary.BigEndian.Uint16(h[6:])), true
+	case m.Version == 6 && typ == 2:
+		return int(min(binary.BigEndian.Uint32(h[4:]), 65535)), true
+	}
+	return 0, false
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -241,6 +242,11 @@ func (r *Router) resolve(ctx context.Context, plan *Plan) (map[string][]netip.Ad
 			a, err := r.endpoint(ctx, plan, h, peer.Endpoint)
 			if err != nil {
 				return nil, &ConfigError{Hop: h.Name, Field: fmt.Sprintf("Peers[%d].Endpoint", i), Err: err}
+			}
+			if h.Via == "" && a.IsValid() && slices.ContainsFunc(list[:i], func(o netip.AddrPort) bool {
+				return o.IsValid() && o.Addr().Is4() != a.Addr().Is4()
+			}) {
+				return nil, &ConfigError{Hop: h.Name, Field: fmt.Sprintf("Peers[%d].Endpoint", i), Err: errMixed}
 			}
 			list[i] = a
 		}

@@ -38,10 +38,11 @@ func (q *eventQueue) take() []Event {
 	return list
 }
 
-// emit queues an event for Options.OnEvent.
-func (r *Router) emit(hop string, kind EventKind, reason string) {
+// emit queues an event for Options.OnEvent, and sets its time.
+func (r *Router) emit(e Event) {
 	if r.opts.OnEvent != nil {
-		r.events.put(Event{Time: time.Now(), Hop: hop, Kind: kind, Reason: reason})
+		e.Time = time.Now()
+		r.events.put(e)
 	}
 }
 

@@ -93,7 +93,7 @@ func (r *Router) route(d *departure, n int) {
 		if why.rejects() {
 			r.answer(pkt, &d.meta, packet.AdminProhibited, 0)
 		} else if why == dropTooBig {
-			r.answer(pkt, &d.meta, packet.TooBig, v.hop.mtu)
+			r.answer(pkt, &d.meta, packet.TooBig, v.hop.mtu())
 		}
 		if v != nil && v.hop != nil {
 			v.hop.drops.add(why, 1)
@@ -134,7 +134,7 @@ func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
 	if m.Proto == packet.ProtoUDP && (*v.hop.sockets.Load())[m.SrcPort] != nil {
 		return v, dropLinkPort
 	}
-	if m.Len > v.hop.mtu {
+	if m.Len > v.hop.mtu() {
 		return v, dropTooBig
 	}
 	return v, delivered

@@ -21,12 +21,14 @@ import (
 type hop struct {
 	r         *Router
 	name      string
-	via       *hop // nil: the host's network
-	cfg       Hop  // as planned: MTU derived
-	mtu       int
+	via       *hop       // nil: the host's network
+	cfg       Hop        // as planned: MTU derived
 	addr4     netip.Addr // tunnel addresses; invalid: none of that family
 	addr6     netip.Addr
 	endpoints []netip.AddrPort // of cfg.Peers, resolved; invalid: learned
+	over      int              // bytes that it adds to a packet
+
+	mtuNow atomic.Int32 // cfg.MTU, or less while a smaller path MTU is known
 
 	port       atomic.Pointer[port] // of the running device; nil: it does not run
 	sockets    atomic.Pointer[sockets]
@@ -41,6 +43,8 @@ type hop struct {
 	retry    time.Time // when to restart it
 	started  time.Time
 	gone     bool // removed from the configuration, or the router is closed
+	pathMTU  int  // learned, of the link's datagrams; 0: none
+	pathEnds time.Time
 
 	blocked atomic.Pointer[string] // why the hop is down, itself or its carrier; nil: it is not
 
@@ -60,7 +64,8 @@ type hop struct {
 }
 
 func newHop(r *Router, cfg Hop, via *hop, endpoints []netip.AddrPort) *hop {
-	h := &hop{r: r, name: cfg.Name, via: via, cfg: cfg, mtu: cfg.MTU, endpoints: endpoints}
+	h := &hop{r: r, name: cfg.Name, via: via, cfg: cfg, endpoints: endpoints, over: overhead(cfg.Peers)}
+	h.mtuNow.Store(int32(h.currentMTU()))
 	for _, a := range cfg.Addrs {
 		if a.Is4() {
 			h.addr4 = a
@@ -84,6 +89,9 @@ func (h *hop) addr(like netip.Addr) netip.Addr {
 	}
 	return h.addr6
 }
+
+// mtu returns the size of the largest packet that the hop takes now.
+func (h *hop) mtu() int { return int(h.mtuNow.Load()) }
 
 // isDown reports whether the hop's routes reject.
 func (h *hop) isDown() bool { return h.blocked.Load() != nil }

@@ -74,6 +74,9 @@ func (h *hop) toLink(links sockets, v *view, a *arrival, pkt []byte, left int) (
 	if packet.IsICMPError(pkt, m) {
 		if packet.Quoted(pkt, m, &a.quote) && a.quote.Proto == packet.ProtoUDP &&
 			a.quote.Src == m.Dst && a.quote.FragOffset == 0 && links[a.quote.SrcPort] != nil {
+			if mtu, ok := packet.PathMTU(pkt, m); ok && v != nil && v.endpoints[a.quote.Dst] {
+				links[a.quote.SrcPort].user.learnMTU(mtu, a.quote.Dst)
+			}
 			return true, dropLinkICMP
 		}
 		return false, delivered
@@ -150,7 +153,7 @@ func (t *table) accept(v *view, pkt []byte, m, q *packet.Meta) reason {
 	} else if !mine {
 		return dropSpoof
 	}
-	clampMSS(pkt, m, v.hop.mtu)
+	clampMSS(pkt, m, v.hop.mtu())
 	return verdict(to.Destination(pkt, m))
 }
 

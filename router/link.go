@@ -58,7 +58,7 @@ func (l *link) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if l.s != nil {
 		return nil, 0, conn.ErrBindAlreadyOpen
 	}
-	s, err := l.carrier.listen(port)
+	s, err := l.carrier.listen(port, l.child)
 	if err != nil {
 		return nil, 0, err
 	}

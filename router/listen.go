@@ -32,7 +32,7 @@ func (r *Router) ListenUDP(hop string, network string) (net.PacketConn, error) {
 	if !local.IsValid() {
 		return nil, fmt.Errorf("router: hop %s has no address for %s", hop, network)
 	}
-	s, err := h.listen(0)
+	s, err := h.listen(0, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (c *packetConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	if dst.Addr().Is4() != c.local.Addr().Is4() {
 		return 0, &net.AddrError{Err: "not of the socket's family", Addr: to.String()}
 	}
-	if most := c.s.hop.mtu - packet.UDPOverhead(dst.Addr()); len(b) > most {
+	if most := c.s.hop.mtu() - packet.UDPOverhead(dst.Addr()); len(b) > most {
 		return 0, fmt.Errorf("router: a datagram of %d bytes: the MTU of hop %s leaves %d", len(b), c.s.hop.name, most)
 	}
 	n, why := c.s.send([][]byte{b}, dst, 0, func() bool { return false })

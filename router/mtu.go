@@ -48,9 +48,9 @@ func overhead(peers []Peer) int {
 // 16 could then exceed what the carrier holds and arrive in fragments.
 func (h *hop) answerMTU() int {
 	if h.via == nil {
-		return h.mtu
+		return h.mtu()
 	}
-	return h.mtu &^ (device.PaddingMultiple - 1)
+	return h.mtu() &^ (device.PaddingMultiple - 1)
 }
 
 // deriveMTU fills in a hop's MTU. That of its carrier must be known.
@@ -74,11 +74,11 @@ func (p *Plan) deriveMTU(h *Hop) error {
 	over := overhead(h.Peers)
 	room := carrier - over
 	sum := fmt.Sprintf("%d of its carrier %s less %d leaves %d", carrier, h.Via, over, room)
-	if need := handshakeSize + over - device.MessageTransportSize; carrier < need {
-		return bad("%s's %d bytes are too few for a handshake of %d", h.Via, carrier, need)
-	}
 	if room < minMTU {
 		return bad("too small to carry a packet: %s, and %d are needed", sum, minMTU)
+	}
+	if need := handshakeSize + over - device.MessageTransportSize; carrier < need {
+		return bad("%s's %d bytes are too few for a handshake of %d", h.Via, carrier, need)
 	}
 	if h.MTU > room {
 		p.warn("hop %s: MTU %d is lowered to %d: %s", h.Name, h.MTU, room, sum)

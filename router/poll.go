@@ -45,7 +45,7 @@ func (r *Router) poll(h *hop) {
 				continue
 			}
 			if old == nil || old.peers[key].handshake.Before(peer.handshake) {
-				r.emit(h.name, EventHandshake, "")
+				r.emit(Event{Hop: h.name, Kind: EventHandshake})
 			}
 		}
 	}()

@@ -67,9 +67,10 @@ type port struct {
 
 	writes sync.RWMutex // read-held by Write: Apply waits for those under way
 
-	stop   chan struct{}
-	once   sync.Once
-	events chan wgtun.Event
+	stop    chan struct{}
+	once    sync.Once
+	eventMu sync.Mutex // so that nothing is sent on events once it is closed
+	events  chan wgtun.Event
 }
 
 var _ wgtun.Device = (*port)(nil)
@@ -85,7 +86,7 @@ func newPort(h *hop) *port {
 		again:  make(chan struct{}, 1),
 		timer:  time.NewTimer(time.Hour),
 		stop:   make(chan struct{}),
-		events: make(chan wgtun.Event), // none is ever sent: Device.Up is called instead
+		events: make(chan wgtun.Event, 1), // EventMTUUpdate only: Device.Up is called, since EventUp hides its error
 	}
 	p.timer.Stop()
 	if len(h.cfg.Peers) > 1 {
@@ -252,7 +253,7 @@ func (p *port) stillMine(pkt []byte) bool {
 		return false
 	}
 	v, ok := p.hop.r.table.Load().lookup(m.Dst)
-	return ok && v.hop == p.hop && len(pkt) <= p.hop.mtu
+	return ok && v.hop == p.hop && len(pkt) <= p.hop.mtu()
 }
 
 // admitIn waits while the device is full of packets to decrypt. False: done.
@@ -329,8 +330,10 @@ func (p *port) Write(bufs [][]byte, offset int) (int, error) {
 // Close implements tun.Device. It is idempotent.
 func (p *port) Close() error {
 	p.once.Do(func() {
+		p.eventMu.Lock()
 		close(p.stop)
 		close(p.events)
+		p.eventMu.Unlock()
 		p.in.Close()
 	})
 	return nil
@@ -340,7 +343,7 @@ func (p *port) Close() error {
 func (p *port) File() *os.File { return nil }
 
 // MTU implements tun.Device.
-func (p *port) MTU() (int, error) { return p.hop.mtu, nil }
+func (p *port) MTU() (int, error) { return p.hop.mtu(), nil }
 
 // Name implements tun.Device.
 func (p *port) Name() (string, error) { return p.hop.name, nil }

@@ -258,8 +258,14 @@ func (r *Router) NetworkChanged() error {
 }
 
 // Resumed says that the host was asleep: each hop that had a session makes a
-// new one, carriers first.
+// new one, carriers first. It does not wait for that.
 func (r *Router) Resumed() {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	if r.isClosing() {
+		return
+	}
+	var stale []*device.Peer
 	for _, h := range r.table.Load().order {
 		p := h.port.Load()
 		if p == nil {
@@ -268,10 +274,17 @@ func (r *Router) Resumed() {
 		for _, peer := range h.cfg.Peers {
 			if q := p.dev.LookupPeer(device.NoisePublicKey(peer.PublicKey)); q != nil && h.hadSession(peer.PublicKey) {
 				q.ExpireCurrentKeypairs()
-				_ = q.SendHandshakeInitiation(false) // wireguard-go logs and retries
+				stale = append(stale, q)
 			}
 		}
 	}
+	r.goroutines.Add(1)
+	go func() { // until the last message is sent, or its hop is released
+		defer r.goroutines.Done()
+		for _, q := range stale {
+			_ = q.SendHandshakeInitiation(false) // wireguard-go logs and retries
+		}
+	}()
 }
 
 // UAPI writes the answer to a "get" of the WireGuard configuration protocol for
@@ -293,7 +306,7 @@ func (r *Router) newBind(hop string) conn.Bind {
 	if r.opts.Bind != nil {
 		return r.opts.Bind(hop)
 	}
-	return conn.NewDefaultBind()
+	return &udpBind{}
 }
 
 // deviceLogger passes wireguard-go's log on: its errors as warnings, the rest,

@@ -30,6 +30,7 @@ const linkSlots = 512
 type socket struct {
 	hop  *hop // whose tunnel it is in
 	port uint16
+	user *hop                        // whose link it is; nil: a ListenUDP socket
 	rx   *queue.Ring[netip.AddrPort] // payloads, with where they came from
 	in   queue.Producer              // port.Write, towards rx
 	out  atomic.Pointer[share]       // towards the ring of the hop's port
@@ -57,9 +58,10 @@ func (s *socket) producer(p *port) *queue.Producer {
 // sockets are those of one hop, by port. Immutable.
 type sockets map[uint16]*socket
 
-// listen binds a socket to a port of h's tunnel; 0: one is chosen. A removed hop
+// listen binds a socket to a port of h's tunnel; 0: one is chosen. user is the
+// hop whose link it is, if it is one. A removed hop
 // has no sockets: the error is net.ErrClosed.
-func (h *hop) listen(port uint16) (*socket, error) {
+func (h *hop) listen(port uint16, user *hop) (*socket, error) {
 	h.socketMu.Lock()
 	defer h.socketMu.Unlock()
 	if h.isGone() {
@@ -77,7 +79,7 @@ func (h *hop) listen(port uint16) (*socket, error) {
 			return nil, fmt.Errorf("router: no free port inside hop %s", h.name)
 		}
 	}
-	s := &socket{hop: h, port: port, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
+	s := &socket{hop: h, port: port, user: user, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
 	all := make(sockets, len(old)+1)
 	for k, v := range old {
 		all[k] = v

@@ -82,7 +82,8 @@ type Event struct {
 	Time   time.Time
 	Hop    string
 	Kind   EventKind
-	Reason string
+	Reason string // of EventDown
+	MTU    int    // of EventMTU: the new one
 }
 
 // An EventKind names what happened.
@@ -93,6 +94,7 @@ const (
 	EventUp        EventKind = "up"        // the hop works again, or was started
 	EventDown      EventKind = "down"      // its routes reject; Reason says why
 	EventHandshake EventKind = "handshake" // a session was made or renewed
+	EventMTU       EventKind = "mtu"       // a smaller path MTU was learned, or forgotten
 )
 
 // hop returns the hop of that name; nil: there is none.
@@ -131,7 +133,7 @@ func (h *hop) status() HopStatus {
 		PublicKey:  h.cfg.PrivateKey.Public().Encode(),
 		ListenPort: uint16(h.listenPort.Load()),
 		Addrs:      h.cfg.Addrs,
-		MTU:        h.mtu,
+		MTU:        h.mtu(),
 		Out:        h.out.Load(),
 		In:         h.in.Load(),
 		Carried:    h.carried.Load(),
@@ -206,10 +208,10 @@ func (r *Router) Explain(f Flow) Explanation {
 	if v == nil || v.hop == nil {
 		return e
 	}
-	e.MTU, e.NAT = v.hop.mtu, v.hop.addr(dst)
+	e.MTU, e.NAT = v.hop.mtu(), v.hop.addr(dst)
 	for h := v.hop; h != nil; h = h.via {
 		s := h.status()
-		x := ExplainedHop{Name: h.name, MTU: h.mtu, Down: s.Down, Reason: s.Reason}
+		x := ExplainedHop{Name: h.name, MTU: h.mtu(), Down: s.Down, Reason: s.Reason}
 		inner := dst
 		if n := len(e.Path); n > 0 { // which peer carries the hop inside
 			inner = netip.Addr{}

@@ -27,6 +27,7 @@ func (r *Router) supervise() {
 	defer tick.Stop()
 	for {
 		t := r.table.Load()
+		r.refreshMTUs(t)
 		for _, h := range t.order {
 			h.check()
 			r.announce(h)
@@ -156,9 +157,9 @@ func (r *Router) announce(h *hop) {
 func (r *Router) tell(h *hop, why string) {
 	if why == "" {
 		r.log.Info("hop is up", "hop", h.name)
-		r.emit(h.name, EventUp, "")
+		r.emit(Event{Hop: h.name, Kind: EventUp})
 		return
 	}
 	r.log.Warn("hop is down", "hop", h.name, "reason", why)
-	r.emit(h.name, EventDown, why)
+	r.emit(Event{Hop: h.name, Kind: EventDown, Reason: why})
 }

@@ -136,7 +136,8 @@ func (v *view) inward(dst netip.Addr) *nat.Rewrite {
 }
 
 // moved returns the hops of the old table from which the new one takes
-// addresses: only those need their waiting packets looked at again.
+// addresses: only those need their waiting packets looked at again. Where a
+// prefix is split, merged or hidden by longer ones, it may name a hop too many.
 func (t *table) moved(next *table) map[*hop]bool {
 	lost := make(map[*hop]bool)
 	check := func(p netip.Prefix) {
