@@ -67,9 +67,10 @@ func newBench(t testing.TB) *bench {
 	r := New(nil)
 	b := &bench{r: r, tun: &sinkTUN{}, socket: &sinkBind{}, bufs: arrays(batch), sizes: make([]int, batch), depart: newDeparture(batch)}
 	r.tun.Store(&tunSet{dev: b.tun, name: "sink"})
-	peers := []Peer{{AllowedIPs: everything}}
-	entry := newHop(r, Hop{Name: "entry", MTU: 1420, Addrs: addrs("10.1.0.2", "fd01::2"), Peers: peers}, nil, make([]netip.AddrPort, 1))
-	exit := newHop(r, Hop{Name: "exit", Via: "entry", MTU: 1360, Addrs: addrs("10.2.0.2", "fd02::2"), Peers: peers}, entry, make([]netip.AddrPort, 1))
+	at := []netip.AddrPort{netip.AddrPortFrom(exitAddr, 51820)}
+	peers := []Peer{{AllowedIPs: everything, Endpoint: at[0].String()}}
+	entry := newHop(r, Hop{Name: "entry", MTU: 1420, Addrs: addrs("10.1.0.2", "fd01::2"), Peers: peers}, nil, at)
+	exit := newHop(r, Hop{Name: "exit", Via: "entry", MTU: 1360, Addrs: addrs("10.2.0.2", "fd02::2"), Peers: peers}, entry, at)
 	tab, err := newTable(&Plan{Addrs: addrs("192.0.2.1", "2001:db8::1"), cfg: &Config{Routes: []Route{
 		{Prefix: farNet, Hop: "exit"}, {Prefix: nearNet, Hop: "entry"},
 	}}}, []*hop{entry, exit})
@@ -83,7 +84,7 @@ func newBench(t testing.TB) *bench {
 	exit.port.Store(b.exit)
 	_, linkPort, err := b.exit.bind.Open(0)
 	must(t, err)
-	b.to = &linkEndpoint{netip.AddrPortFrom(exitAddr, 51820)}
+	b.to = &linkEndpoint{at[0]}
 	b.linkAddr = netip.AddrPortFrom(entry.addr4, linkPort)
 	for i := range batch {
 		dst, n := farNet.Addr().Next(), 1360
@@ -106,6 +107,9 @@ func (b *bench) routeAll() {
 // encrypt does what a device does with packets of its port, but for the
 // cryptography: Read, a type 4 header and a tag, Send.
 func (b *bench) encrypt(t testing.TB, p *port) int {
+	if p.in.Len() == 0 {
+		t.Fatalf("nothing waits for hop %s; it dropped %v, the router %v", p.hop.name, p.hop.drops.snapshot(), b.r.drops.snapshot())
+	}
 	n, err := p.Read(b.bufs, b.sizes, wgOffset)
 	must(t, err)
 	out := b.list(n)

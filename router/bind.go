@@ -92,9 +92,8 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 		p.leaveOut(seq)
 	}
 	p.hop.left.Add(uint64(data))
-	var gso conn.ErrUDPGSODisabled
-	if errors.As(err, &gso) {
-		err = gso.RetryErr
+	if err != nil {
+		err = afterRetry(err)
 	}
 	switch {
 	case err == nil:
@@ -107,6 +106,15 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	p.hop.drops.add(dropSendError, data)
 	p.hop.sendFailed(err)
 	return nil
+}
+
+// afterRetry returns what became of a batch that the transport sent again
+// without GSO, else err.
+func afterRetry(err error) error {
+	if gso, ok := errors.AsType[conn.ErrUDPGSODisabled](err); ok {
+		return gso.RetryErr
+	}
+	return err
 }
 
 // receiveRetries is how many receive errors in a row make a bind dead.

@@ -40,7 +40,7 @@ const (
 	dropDestination  // not for this hop's address
 	dropSpoof        // its source belongs to another hop, or to nobody
 	dropLinkFull     // the link's queue was full
-	dropLinkFragment // a fragment of a link's datagram
+	dropLinkFragment // a fragment of a link's datagram that did not become whole
 	dropLinkICMP     // an ICMP error about a link's datagram
 	dropNoTUN        // no TUN is set
 	dropTUNWrite     // the TUN refused it

@@ -9,6 +9,7 @@ import (
 
 	wgtun "golang.zx2c4.com/wireguard/tun"
 
+	"multihop/internal/frag"
 	"multihop/packet"
 )
 
@@ -29,6 +30,8 @@ type departure struct {
 	meta  packet.Meta
 	hops  []*hop   // of each packet; nil: dropped
 	list  [][]byte // the packets of one hop
+	cut   []bool   // of each packet: it goes in fragments
+	spare [][]byte // buffers of fragments
 	lost  tally    // those that belong to no hop
 }
 
@@ -38,6 +41,7 @@ func newDeparture(batch int) *departure {
 		sizes: make([]int, batch),
 		hops:  make([]*hop, batch),
 		list:  make([][]byte, 0, batch),
+		cut:   make([]bool, batch),
 	}
 	for i := range d.bufs {
 		d.bufs[i] = make([]byte, readOffset+65535)
@@ -81,7 +85,8 @@ func (r *Router) route(d *departure, n int) {
 	for i := range n {
 		pkt := d.bufs[i][readOffset : readOffset+d.sizes[i]]
 		v, why := t.classify(pkt, &d.meta)
-		if why == delivered {
+		d.cut[i] = why == dropTooBig && d.meta.Version == 4 && !d.meta.DF
+		if why == delivered || d.cut[i] {
 			why = v.translate(pkt, &d.meta)
 		}
 		d.hops[i] = nil
@@ -108,14 +113,48 @@ func (r *Router) route(d *departure, n int) {
 			continue
 		}
 		d.list = d.list[:0]
+		used := 0 // of d.spare
 		for j := i; j < n; j++ {
-			if d.hops[j] == h {
-				d.list = append(d.list, d.bufs[j][readOffset:readOffset+d.sizes[j]])
-				d.hops[j] = nil
+			if d.hops[j] != h {
+				continue
+			}
+			d.hops[j] = nil
+			pkt := d.bufs[j][readOffset : readOffset+d.sizes[j]]
+			if !d.cut[j] {
+				d.list = append(d.list, pkt)
+			} else if pieces := d.split(pkt, h.mtu(), used); pieces != nil {
+				d.list = append(d.list, pieces...)
+				used += len(pieces)
+			} else {
+				h.drops.add(dropTooBig, 1)
 			}
 		}
 		r.enqueue(h, t, d.list)
 	}
+}
+
+// split cuts an IPv4 packet into fragments of at most mtu bytes, in buffers of
+// d.spare from the used-th on. It returns nil if the packet cannot be cut.
+func (d *departure) split(pkt []byte, mtu, used int) [][]byte {
+	if d.meta.Parse(pkt) != packet.OK {
+		return nil
+	}
+	most := len(pkt)/max((mtu-d.meta.L4)&^7, 8) + 1
+	for i := used; i < used+most; i++ {
+		if i == len(d.spare) {
+			d.spare = append(d.spare, nil)
+		}
+		if cap(d.spare[i]) < mtu {
+			d.spare[i] = make([]byte, mtu)
+		}
+		d.spare[i] = d.spare[i][:cap(d.spare[i])]
+	}
+	pieces := d.spare[used : used+most]
+	n, ok := frag.Split4(pieces, pkt, &d.meta, mtu)
+	if !ok {
+		return nil
+	}
+	return pieces[:n]
 }
 
 // classify finds the hop of a packet from the TUN. The view is nil where no
@@ -124,7 +163,10 @@ func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
 	if v := m.Parse(pkt); v != packet.OK {
 		return nil, verdict(v)
 	}
-	if m.Src != t.tun4 && m.Src != t.tun6 {
+	if own := t.tunAddr(m.Dst); m.Src != own {
+		if !own.IsValid() { // told, or a program would try for ever
+			return nil, dropFamily
+		}
 		return nil, dropSource
 	}
 	v, why := t.find(m.Dst)
@@ -198,7 +240,7 @@ func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 			p.stuck = true
 			break
 		}
-		p.in.Wait(&p.fromUp, left, r.waiters)
+		p.in.Wait(&p.fromUp, 1, left, r.waiters)
 	}
 	h.drops.add(dropRingFull, len(pkts))
 }

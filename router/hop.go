@@ -13,6 +13,8 @@ import (
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
+
+	"multihop/internal/frag"
 )
 
 // A hop is one running tunnel. What its configuration says never changes: a
@@ -32,7 +34,8 @@ type hop struct {
 
 	port       atomic.Pointer[port] // of the running device; nil: it does not run
 	sockets    atomic.Pointer[sockets]
-	socketMu   sync.Mutex // serialises changes of sockets
+	socketMu   sync.Mutex                       // serialises changes of sockets
+	pieces     atomic.Pointer[frag.Reassembler] // of the sockets' datagrams; nil: it never had a socket
 	listenPort atomic.Uint32
 
 	life sync.Mutex // serialises start, stop, rebind

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"multihop/internal/frag"
 	"multihop/internal/queue"
 	"multihop/packet"
 )
@@ -14,6 +15,8 @@ type arrival struct {
 	quote packet.Meta
 	lost  tally
 	tun   [][]byte // accepted for the TUN, sharing the caller's buffers
+
+	offset int // of packets in tun
 
 	to   *socket // whose queue is being filled; nil: none
 	room queue.Reservation[netip.AddrPort]
@@ -34,6 +37,7 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 	a := r.arrivals.Get().(*arrival)
 	a.tun = a.tun[:0]
 	links := *h.sockets.Load()
+	a.offset = offset
 	for left := len(bufs); left > 0; left-- {
 		buf := bufs[len(bufs)-left]
 		pkt := buf[offset:]
@@ -41,7 +45,7 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 		if why == delivered {
 			pkt = pkt[:a.meta.Len]
 			var mine bool
-			if mine, why = h.toLink(links, v, a, pkt, left); !mine && why == delivered {
+			if mine, why = h.toLink(t, links, v, a, pkt, left); !mine && why == delivered {
 				if why = t.accept(v, pkt, &a.meta, &a.quote); why == delivered {
 					a.tun = append(a.tun, buf[:offset+a.meta.Len])
 				}
@@ -66,7 +70,7 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 
 // toLink puts pkt into the queue of the link that it is for. mine is false if
 // it is for none. left is how many packets of the batch remain, this one too.
-func (h *hop) toLink(links sockets, v *view, a *arrival, pkt []byte, left int) (mine bool, why reason) {
+func (h *hop) toLink(t *table, links sockets, v *view, a *arrival, pkt []byte, left int) (mine bool, why reason) {
 	m := &a.meta
 	if len(links) == 0 || m.Dst != h.addr(m.Dst) {
 		return false, delivered
@@ -85,33 +89,65 @@ func (h *hop) toLink(links sockets, v *view, a *arrival, pkt []byte, left int) (
 		return false, delivered
 	}
 	if m.IsFragment() {
-		// Later fragments have no ports: those from a link's endpoint are taken
-		// for the link's.
-		mine := links[m.DstPort] != nil || m.FragOffset > 0 && v != nil && v.endpoints[m.Src]
-		if mine {
-			return true, dropLinkFragment
-		}
-		return false, delivered
+		return h.pieceToLink(t, links, v, a, pkt, left)
 	}
 	s := links[m.DstPort]
 	if s == nil {
 		return false, delivered
 	}
-	payload, ok := packet.UDPPayload(pkt, m)
+	return true, a.put(s, pkt, left)
+}
+
+// put puts a datagram into the queue of its socket.
+func (a *arrival) put(s *socket, pkt []byte, left int) reason {
+	payload, ok := packet.UDPPayload(pkt, &a.meta)
 	if !ok {
-		return true, dropMalformed
+		return dropMalformed
 	}
 	if a.to != s {
 		a.finish()
 		a.to, a.room, a.used = s, s.rx.Reserve(&s.in, left), 0
 	}
 	if a.used == a.room.N {
-		return true, dropLinkFull
+		return dropLinkFull
 	}
 	slot := a.room.Slot(a.used)
 	copy(slot.SetSize(len(payload)), payload)
-	slot.Meta = netip.AddrPortFrom(m.Src, m.SrcPort)
+	slot.Meta = netip.AddrPortFrom(a.meta.Src, a.meta.SrcPort)
 	a.used++
+	return delivered
+}
+
+// pieceToLink takes a fragment of a UDP datagram. Later ones have no ports, so
+// all that come from a link's endpoint are put together here: the link's own,
+// and the few for programs of this host that the same address sent. What becomes
+// of each is counted by the Reassembler.
+func (h *hop) pieceToLink(t *table, links sockets, v *view, a *arrival, pkt []byte, left int) (mine bool, why reason) {
+	m := &a.meta
+	if v == nil || !v.endpoints[m.Src] {
+		if m.FragOffset == 0 && links[m.DstPort] != nil {
+			return true, dropLinkFragment
+		}
+		return false, delivered
+	}
+	pieces := h.pieces.Load()
+	whole, what := pieces.Add(pkt, m, h.r.clock())
+	if what != frag.Whole {
+		return true, delivered
+	}
+	defer pieces.Release(whole)
+	if why := verdict(m.Parse(whole)); why != delivered {
+		return true, why
+	}
+	if s := links[m.DstPort]; s != nil {
+		return true, a.put(s, whole, left)
+	}
+	if why := t.accept(v, whole, m, &a.quote); why != delivered {
+		return true, why
+	}
+	buf := make([]byte, a.offset+len(whole))
+	copy(buf[a.offset:], whole)
+	a.tun = append(a.tun, buf)
 	return true, delivered
 }
 

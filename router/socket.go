@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"multihop/internal/frag"
 	"multihop/internal/queue"
 	"multihop/packet"
 )
@@ -66,6 +67,9 @@ func (h *hop) listen(port uint16, user *hop) (*socket, error) {
 	defer h.socketMu.Unlock()
 	if h.isGone() {
 		return nil, fmt.Errorf("router: hop %s: %w", h.name, net.ErrClosed)
+	}
+	if h.pieces.Load() == nil {
+		h.pieces.Store(frag.NewReassembler(nil))
 	}
 	old := *h.sockets.Load()
 	if port != 0 && old[port] != nil {
@@ -136,9 +140,21 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 	}
 	over := packet.UDPOverhead(dst.Addr())
 	out := s.producer(p)
+	limit := s.fragmentAt() - over
 	var deadline time.Time
 	for len(payloads) > 0 {
-		v := p.in.Reserve(out, len(payloads))
+		need := 1
+		if len(payloads[0]) > limit {
+			if need = s.sendPieces(p, out, payloads[0], src, dst, limit+over); need == 0 {
+				payloads = payloads[1:]
+				continue
+			}
+		}
+		fit := 0
+		for need == 1 && fit < len(payloads) && len(payloads[fit]) <= limit {
+			fit++
+		}
+		v := p.in.Reserve(out, fit)
 		for i := range v.N {
 			slot := v.Slot(i)
 			b := slot.SetSize(over + len(payloads[i]))
@@ -159,9 +175,68 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 		if left <= 0 || !more() || p.in.Closed() {
 			return len(payloads), dropCarrierFull
 		}
-		p.in.Wait(out, left, s.hop.r.waiters)
+		p.in.Wait(out, need, left, s.hop.r.waiters)
 	}
 	return 0, delivered
+}
+
+// fragmentAt returns the size of the packets beyond which the socket's datagrams
+// are fragmented: that of the largest that there is where they never are.
+func (s *socket) fragmentAt() int {
+	if s.user == nil || !s.user.cfg.Fragment {
+		return maxPacket
+	}
+	limit := s.hop.mtu()
+	if known := s.user.knownPath(); known != 0 {
+		limit = min(limit, known)
+	}
+	return limit
+}
+
+// sendPieces puts one datagram into p's ring in fragments of at most limit
+// bytes, as a host does that sends more than its interface's MTU. It returns 0,
+// or the number of packets that there is no room for now.
+func (s *socket) sendPieces(p *port, out *queue.Producer, payload []byte, src, dst netip.AddrPort, limit int) int {
+	var m packet.Meta
+	over := packet.UDPOverhead(dst.Addr())
+	whole := make([]byte, over+len(payload))
+	copy(whole[over:], payload)
+	packet.PutUDP(whole, src, dst, len(payload), false)
+	if m.Parse(whole) != packet.OK {
+		return 0
+	}
+	head := m.L4
+	if m.Version == 6 {
+		head += 8 // the fragment header
+	}
+	per := (limit - head) &^ 7
+	n := (len(whole) - m.L4 + per - 1) / per
+	v := p.in.Reserve(out, n)
+	if v.N < n {
+		v.Commit(0)
+		return n
+	}
+	pieces := make([][]byte, n)
+	for i := range pieces {
+		pieces[i] = v.Slot(i).SetSize(limit)
+	}
+	ok := false
+	if m.Version == 4 {
+		_, ok = frag.Split4(pieces, whole, &m, limit)
+	} else {
+		_, ok = frag.Split6(pieces, whole, &m, limit, rand.Uint32())
+	}
+	if !ok {
+		v.Commit(0)
+		s.user.drops.add(dropTooBig, 1)
+		return 0
+	}
+	for i := range pieces {
+		v.Slot(i).SetSize(len(pieces[i]))
+		v.Slot(i).Meta = origin{link: true}
+	}
+	v.Commit(n)
+	return 0
 }
 
 // sendControl puts one payload into the control lane. It never waits.

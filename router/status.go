@@ -150,6 +150,13 @@ func (h *hop) status() HopStatus {
 	if decrypted, received := h.decrypted.Load(), h.received.Load(); received > decrypted {
 		s.Drops[dropDeviceIn.String()] = received - decrypted
 	}
+	if pieces := h.pieces.Load(); pieces != nil {
+		n := pieces.Stats()
+		s.Carried += n.Joined - n.Wholes
+		if lost := n.Duplicate + n.Malformed + n.Tiny + n.TooBig + n.Overlap + n.Timeout + n.Full; lost > 0 {
+			s.Drops[dropLinkFragment.String()] += lost
+		}
+	}
 	polled := h.polled.Load()
 	if polled != nil {
 		s.Age = time.Duration(h.r.clock() - polled.at)

@@ -112,6 +112,14 @@ func rewrites(tun, hop netip.Addr) (to, from *nat.Rewrite, err error) {
 	return &out, &in, nil
 }
 
+// tunAddr returns the TUN's address of like's family; invalid: none.
+func (t *table) tunAddr(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return t.tun4
+	}
+	return t.tun6
+}
+
 func (t *table) lookup(a netip.Addr) (*view, bool) { return t.lpm.Lookup(a) }
 
 // outward returns the translation of packets to dst, from the TUN's address to

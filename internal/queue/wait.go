@@ -25,12 +25,13 @@ type Waiters struct{ pool sync.Pool }
 // NewWaiters returns an empty pool.
 func NewWaiters() *Waiters { return &Waiters{pool: sync.Pool{New: newWaiter}} }
 
-// Wait waits until p may put a packet, for at most d, and reports whether it
-// may. A closed ring never gets room. It returns early, false, when Wake is
-// called.
-func (r *Ring[M]) Wait(p *Producer, d time.Duration, pool *Waiters) bool {
+// Wait waits until p may put need packets, for at most d, and reports whether
+// it may. A closed ring never gets room. It returns early when Wake is called,
+// when packets were released but not enough, and when another producer was
+// faster: callers that still have time wait again.
+func (r *Ring[M]) Wait(p *Producer, need int, d time.Duration, pool *Waiters) bool {
 	r.mu.Lock()
-	if r.roomLocked(p) > 0 || r.closed {
+	if r.roomLocked(p) >= need || r.closed {
 		defer r.mu.Unlock()
 		return !r.closed
 	}
@@ -62,7 +63,7 @@ func (r *Ring[M]) Wait(p *Producer, d time.Duration, pool *Waiters) bool {
 	}
 	was = p.active()
 	p.waiting--
-	room := r.roomLocked(p) > 0
+	room := r.roomLocked(p) >= need
 	r.countLocked(was, p)
 	pool.pool.Put(w)
 	return room

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"multihop/conf"
+)
+
+// routeHelp documents --route for every command that takes it.
+const routeHelp = "send `[HOP=]PREFIX` to HOP, or to the innermost hop, instead of what the files' AllowedIPs say (repeatable)"
+
+// addRouteFlag gives cmd the flag --route.
+func addRouteFlag(cmd *cobra.Command, into *[]string) {
+	cmd.Flags().StringArrayVar(into, "route", nil, routeHelp)
+	_ = cmd.RegisterFlagCompletionFunc("route", cobra.NoFileCompletions)
+}
+
+// parseRoutes parses the values of --route.
+func parseRoutes(values []string) ([]conf.RouteFlag, error) {
+	flags := make([]conf.RouteFlag, 0, len(values))
+	for _, v := range values {
+		f, err := conf.ParseRouteFlag(v)
+		if err != nil {
+			return nil, err
+		}
+		flags = append(flags, f)
+	}
+	return flags, nil
+}
+
+// loadChain reads files and puts each inside the one before it.
+func loadChain(paths []string, routes []conf.RouteFlag) (*conf.Chained, error) {
+	files := make([]*conf.File, 0, len(paths))
+	for _, p := range paths {
+		f, err := conf.Load(p)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return conf.Chain(files, &conf.ChainOptions{Routes: routes})
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"multihop/conf"
+	"multihop/router"
+)
+
+func newCheckCommand() *cobra.Command {
+	var routes []string
+	cmd := &cobra.Command{
+		Use:   "check ENTRY.conf [EXIT.conf ...]",
+		Short: "Check files, and print what run would do with them",
+		Long: text(`
+Check wg-quick files as a chain, each inside the one before it, and print what
+"run" would do with them. Everything that can be known without running is
+checked: syntax, permissions, addresses, routes, endpoints and MTUs. It needs no
+root, changes nothing and looks no name up.
+
+One line each on stdout: "error: ..." for what run would refuse, "warning: ..."
+for what works, though perhaps not as you expect. Then the plan. The exit status
+is 1 if there was an error.`),
+		Example: text(`
+  multihop check entry.conf exit.conf
+  multihop check entry.conf exit.conf --route 203.0.113.0/24 --route entry=10.64.0.0/10`),
+		Args:              atLeastOneFile,
+		ValidArgsFunction: completeFiles,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			flags, err := parseRoutes(routes)
+			if err != nil {
+				return err
+			}
+			return check(cmd.OutOrStdout(), paths, flags)
+		},
+	}
+	addRouteFlag(cmd, &routes)
+	return cmd
+}
+
+// atLeastOneFile is cobra.MinimumNArgs(1) in words for users.
+func atLeastOneFile(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%s: no files: give one wg-quick file per hop, the outermost first", cmd.Name())
+	}
+	return nil
+}
+
+// A report prints findings as they come and counts the errors.
+type report struct {
+	w      io.Writer
+	errors int
+}
+
+func (r *report) error(err error) {
+	for _, e := range eachError(err) {
+		r.errors++
+		fmt.Fprintf(r.w, "error: %s\n", oneLine(e))
+	}
+}
+
+func (r *report) warn(what any) { fmt.Fprintf(r.w, "warning: %v\n", what) }
+
+// result is the error of a check that found some.
+func (r *report) result() error {
+	switch r.errors {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("check: 1 error")
+	}
+	return fmt.Errorf("check: %d errors", r.errors)
+}
+
+func check(w io.Writer, paths []string, routes []conf.RouteFlag) error {
+	r := &report{w: w}
+	var files []*conf.File
+	for _, p := range paths {
+		f, err := conf.Load(p)
+		if err != nil {
+			r.error(err)
+			continue
+		}
+		files = append(files, f)
+	}
+	if r.errors > 0 {
+		for _, f := range files { // Chain would report these
+			for _, warning := range f.Warnings {
+				r.warn(warning)
+			}
+		}
+		return r.result()
+	}
+	chained, err := conf.Chain(files, &conf.ChainOptions{Routes: routes})
+	if err != nil {
+		r.error(err)
+		return r.result()
+	}
+	plan := r.chained(chained)
+	if plan == nil {
+		return r.result()
+	}
+	fmt.Fprintln(w)
+	return writePlan(w, "(name)", plan, nil)
+}
+
+// chained reports on a chain and returns its plan; nil: it has none.
+func (r *report) chained(c *conf.Chained) *router.Plan {
+	for _, warning := range c.Warnings {
+		r.warn(warning)
+	}
+	for _, g := range groupLeftOut(c.LeftOut) {
+		r.warn(fmt.Sprintf("hop %s: no route for %s: %s", g.hop, g.list(), g.why))
+	}
+	for _, h := range c.Config.Hops {
+		for _, p := range h.Peers {
+			if name, _, ok := endpointName(p.Endpoint); ok {
+				r.warn(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: check does not ask the network", h.Name, name))
+			}
+		}
+	}
+	plan, err := router.Compile(c.Config)
+	if err != nil {
+		r.error(err)
+		return nil
+	}
+	for _, warning := range plan.Warnings {
+		r.warn(warning)
+	}
+	for _, l := range loops(plan) {
+		r.warn(fmt.Sprintf("%v, so run refuses it without --table off", l))
+	}
+	return plan
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"multihop/internal/control"
+	"multihop/router"
+)
+
+// askTimeout bounds a question to a running instance.
+const askTimeout = 5 * time.Second
+
+func newShowCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [NAME]",
+		Short: "Show the hops of a running instance",
+		Long: text(`
+Show what a running instance does: its TUN, and a block per hop laid out as
+"wg show" does it, with the hop's carrier, its addresses, its MTU, its packets
+and what was dropped, by reason. Without a name, every instance is shown.
+
+With --json, one JSON object per instance. Times are RFC 3339, durations are in
+nanoseconds. Private and preshared keys are never shown.`),
+		Example: text(`
+  multihop show
+  multihop show mh0 --json | jq '.hops[].peers[].latest_handshake'`),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeInstances,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd.Context(), cmd.OutOrStdout(), control.Dir, args, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func show(ctx context.Context, w io.Writer, dir string, names []string, asJSON bool) error {
+	given := len(names) > 0
+	if !given {
+		var err error
+		if names, err = control.Names(dir); err != nil {
+			return err
+		}
+	}
+	shown := 0
+	for _, name := range names {
+		s, err := askStatus(ctx, dir, name)
+		if !given && errors.Is(err, control.ErrNotRunning) {
+			continue // what a killed one left behind
+		}
+		if err != nil {
+			return err
+		}
+		if shown > 0 && !asJSON {
+			fmt.Fprintln(w)
+		}
+		shown++
+		if err := printStatus(w, s, asJSON); err != nil {
+			return err
+		}
+	}
+	if shown == 0 {
+		return errNoInstance
+	}
+	return nil
+}
+
+var errNoInstance = errors.New("no instance is running: start one with multihop run")
+
+func askStatus(ctx context.Context, dir, name string) (router.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return control.NewClient(dir, name).Status(ctx)
+}
+
+func printStatus(w io.Writer, s router.Status, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	}
+	return writeStatus(w, s, time.Now())
+}
+
+// theInstance returns name, or that of the one instance that runs.
+func theInstance(ctx context.Context, dir, name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	names, err := control.Names(dir)
+	if err != nil {
+		return "", err
+	}
+	var running []string
+	for _, n := range names {
+		if _, err := askStatus(ctx, dir, n); !errors.Is(err, control.ErrNotRunning) {
+			running = append(running, n)
+		}
+	}
+	switch len(running) {
+	case 0:
+		return "", errNoInstance
+	case 1:
+		return running[0], nil
+	}
+	return "", fmt.Errorf("several instances run: choose one of %s with --name", strings.Join(running, ", "))
+}

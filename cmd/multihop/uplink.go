@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"multihop/internal/host"
+	"multihop/router"
+)
+
+// wgQuickOverhead is what wg-quick leaves for WireGuard's own headers: IPv6 40,
+// UDP 8, WireGuard 32.
+const wgQuickOverhead = 80
+
+// An uplink is how the host reaches the endpoints of the hops on its network.
+type uplink struct {
+	tun     string // our own, which is no uplink
+	routeTo func(netip.Addr) (host.Path, error)
+	last    map[netip.Addr]host.Path
+}
+
+// deriveMTU gives each hop on the host's network whose file has no MTU the one
+// that wg-quick would: that of the route to its endpoint, less 80; of several,
+// the least.
+func (u *uplink) deriveMTU(cfg *router.Config) (warnings []string) {
+	for i := range cfg.Hops {
+		h := &cfg.Hops[i]
+		if h.Via != "" || h.MTU != 0 {
+			continue
+		}
+		for _, p := range h.Peers {
+			ap, err := netip.ParseAddrPort(p.Endpoint)
+			if err != nil {
+				continue // learned
+			}
+			path, err := u.routeTo(ap.Addr())
+			if err != nil {
+				if !errors.Is(err, host.ErrUnsupported) {
+					warnings = append(warnings, fmt.Sprintf("hop %s: its MTU is a guess: %v", h.Name, err))
+				}
+				continue
+			}
+			if mtu := path.MTU - wgQuickOverhead; h.MTU == 0 || mtu < h.MTU {
+				h.MTU = mtu
+			}
+		}
+	}
+	return warnings
+}
+
+// changed reports whether the host now reaches one of the endpoints by another
+// interface or from another address than it last did. It remembers what it saw;
+// an endpoint that is new, or cannot be reached now, is no change.
+func (u *uplink) changed(endpoints []netip.Addr) bool {
+	if u.last == nil {
+		u.last = make(map[netip.Addr]host.Path)
+	}
+	changed := false
+	for _, e := range endpoints {
+		path, err := u.routeTo(e)
+		if err != nil || path.Interface == u.tun {
+			continue
+		}
+		path.MTU = 0 // learned path MTUs come and go
+		if before, known := u.last[e]; known && before != path {
+			changed = true
+		}
+		u.last[e] = path
+	}
+	return changed
+}
+
+// rootEndpoints returns the endpoints, as last seen, of the hops on the host's
+// network.
+func rootEndpoints(s router.Status) []netip.Addr {
+	var out []netip.Addr
+	for _, h := range s.Hops {
+		if h.Via != "" {
+			continue
+		}
+		for _, p := range h.Peers {
+			if ap, err := netip.ParseAddrPort(p.Endpoint); err == nil {
+				out = append(out, ap.Addr())
+			}
+		}
+	}
+	return out
+}
+
+// A loop is a route that would send a tunnel's own datagrams into the TUN.
+type loop struct {
+	prefix   netip.Prefix
+	hop      string
+	endpoint netip.Addr
+}
+
+func (l loop) String() string {
+	return fmt.Sprintf("route %s covers %s, the endpoint of %s, which is on this host's network: its own packets would loop",
+		l.prefix, l.endpoint, l.hop)
+}
+
+// loops finds the routes of a plan that would loop in the host's table.
+func loops(plan *router.Plan) []loop {
+	var out []loop
+	for _, h := range plan.Hops {
+		if h.Via != "" {
+			continue
+		}
+		for _, e := range h.Endpoints {
+			ap, err := netip.ParseAddrPort(e)
+			if err != nil {
+				continue
+			}
+			for _, r := range plan.Routes {
+				if r.Prefix.Contains(ap.Addr().Unmap()) {
+					out = append(out, loop{r.Prefix, h.Name, ap.Addr()})
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,4 @@
+package control
+
+// Dir is where multihop's instances have their sockets.
+const Dir = "/run/multihop"

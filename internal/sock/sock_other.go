@@ -1,0 +1,15 @@
+//go:build !unix
+
+package sock
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"runtime"
+)
+
+// Listen fails: a socket's peers cannot be checked here.
+func Listen(string, fs.FileMode, string) (net.Listener, error) {
+	return nil, fmt.Errorf("sock: not supported on %s yet", runtime.GOOS)
+}
