@@ -125,6 +125,7 @@ func (r *Router) route(d *departure, n int) {
 			} else if pieces := d.split(pkt, h.mtu(), used); pieces != nil {
 				d.list = append(d.list, pieces...)
 				used += len(pieces)
+				h.split.Add(uint64(len(pieces) - 1))
 			} else {
 				h.drops.add(dropTooBig, 1)
 			}

@@ -56,6 +56,7 @@ type hop struct {
 	received, decrypted atomic.Uint64 // inbound, data: receive, port.Write
 	out, in             atomic.Uint64 // of the TUN
 	carried             atomic.Uint64 // inbound, to sockets inside the tunnel
+	split               atomic.Uint64 // outbound, what fragmenting added
 	drops               drops
 	used                atomic.Int64 // clock of the last successful Send
 	complained          atomic.Int64 // clock of the last logged send error

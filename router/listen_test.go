@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -149,44 +150,59 @@ func TestListenUDPErrors(t *testing.T) {
 	})
 }
 
+// TestListenUDPDeadline: a bubble's clock stands still but for timers, so that
+// times are exact.
 func TestListenUDPDeadline(t *testing.T) {
-	l := newLab(t, nil)
-	l.start()
-	c := l.listen("entry", "udp4")
-	expired := func(what string, atLeast time.Duration, start time.Time) {
-		t.Helper()
-		_, _, err := c.ReadFrom(make([]byte, 10))
-		var ne net.Error
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
-			t.Errorf("%s: %v", what, err)
+	synctest.Test(t, func(t *testing.T) {
+		h := bareHops(1)[0]
+		h.r.table.Store(model{}.table(t, []*hop{h}))
+		c, err := h.r.ListenUDP("h0", "udp4")
+		must(t, err)
+		defer c.Close()
+		port := c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		expired := func(what string, after time.Duration) {
+			t.Helper()
+			start := time.Now()
+			_, _, err := c.ReadFrom(make([]byte, 10))
+			var ne net.Error
+			if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
+				t.Errorf("%s: %v", what, err)
+			}
+			if d := time.Since(start); d != after {
+				t.Errorf("%s: after %v, want %v", what, d, after)
+			}
 		}
-		if d := time.Since(start); d < atLeast || d > atLeast+5*time.Second {
-			t.Errorf("%s: after %v", what, d)
+		later := func(d, deadline time.Duration) {
+			at := time.Now().Add(deadline)
+			time.AfterFunc(d, func() { _ = c.SetReadDeadline(at) })
 		}
-	}
-	must(t, c.SetDeadline(time.Now().Add(-time.Second)))
-	expired("in the past", 0, time.Now())
-	must(t, c.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
-	expired("in the future", 30*time.Millisecond, time.Now())
+		must(t, c.SetDeadline(time.Now().Add(-time.Second)))
+		expired("in the past", 0)
+		must(t, c.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
+		expired("in the future", 30*time.Millisecond)
+		must(t, c.SetReadDeadline(time.Time{}))
+		later(10*time.Millisecond, 20*time.Millisecond)
+		expired("set while reading", 20*time.Millisecond)
+		must(t, c.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
+		later(10*time.Millisecond, 100*time.Millisecond)
+		expired("put off while reading", 100*time.Millisecond)
+		must(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
+		later(10*time.Millisecond, 5*time.Millisecond)
+		expired("moved to the past while reading", 10*time.Millisecond)
 
-	must(t, c.SetReadDeadline(time.Time{}))
-	start := time.Now()
-	time.AfterFunc(30*time.Millisecond, func() { _ = c.SetReadDeadline(time.Now()) })
-	expired("set while reading", 30*time.Millisecond, start)
-
-	must(t, c.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
-	time.AfterFunc(5*time.Millisecond, func() { _ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) })
-	start = time.Now()
-	expired("put off while reading", 90*time.Millisecond, start)
-
-	must(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
-	must(t, c.SetWriteDeadline(time.Now().Add(-time.Second))) // writes never wait
-	if _, err := c.WriteTo([]byte("x"), udpAddr(nearNet.Addr().Next(), 7)); err != nil {
-		t.Error(err)
-	}
-	if n, _, err := c.ReadFrom(make([]byte, 10)); n != 1 || err != nil {
-		t.Errorf("after a time-out: %d %v", n, err)
-	}
+		must(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
+		must(t, c.SetWriteDeadline(time.Now().Add(-time.Second))) // writes never wait
+		if n, err := c.WriteTo([]byte("x"), udpAddr(nearNet.Addr().Next(), 7)); n != 1 || err != nil {
+			t.Errorf("WriteTo: %d %v", n, err)
+		}
+		time.AfterFunc(time.Minute, func() {
+			h.deliver([][]byte{udp(netip.AddrPortFrom(nearNet.Addr().Next(), 7), netip.AddrPortFrom(h.addr4, port), []byte("x"))}, 0)
+		})
+		start := time.Now()
+		if n, _, err := c.ReadFrom(make([]byte, 10)); n != 1 || err != nil || time.Since(start) != time.Minute {
+			t.Errorf("after a time-out: %d %v, after %v", n, err, time.Since(start))
+		}
+	})
 }
 
 // TestListenUDPEnds: a socket that is closed, by itself, with its hop or with

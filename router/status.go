@@ -35,6 +35,7 @@ type HopStatus struct {
 	Out     uint64            `json:"out"`     // packets of the TUN that went to the device
 	In      uint64            `json:"in"`      // packets from the peer that reached the TUN
 	Carried uint64            `json:"carried"` // packets from the peer for hops that this one carries
+	Split   uint64            `json:"split"`   // packets that fragmenting added to those of the TUN
 	Drops   map[string]uint64 `json:"drops"`
 }
 
@@ -137,6 +138,7 @@ func (h *hop) status() HopStatus {
 		Out:        h.out.Load(),
 		In:         h.in.Load(),
 		Carried:    h.carried.Load(),
+		Split:      h.split.Load(),
 		Drops:      h.drops.snapshot(),
 	}
 	if h.via != nil {

@@ -86,7 +86,7 @@ func TestMoved(t *testing.T) {
 			targets := append(slices.Clone(hops), nil) // nil: reject
 			all := netip.PrefixFrom(base, base.BitLen()-5)
 			named, needless := 0, 0
-			for range 3000 {
+			for range 800 {
 				var old model
 				for range rnd.IntN(6) {
 					old = old.change(rnd, base, targets)

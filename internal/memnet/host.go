@@ -10,6 +10,7 @@ type Host struct {
 	deliver func(pkts [][]byte) int
 
 	tap                     atomic.Pointer[func(sent bool, pkt []byte)]
+	divert                  atomic.Pointer[func(pkt []byte) [][]byte]
 	sent, received, dropped atomic.Uint64
 }
 
@@ -39,11 +40,29 @@ func (h *Host) Tap(fn func(sent bool, pkt []byte)) {
 	h.tap.Store(&fn)
 }
 
+// Divert makes the Net carry, for every packet that the host sends from now on,
+// what fn returns instead: nothing, itself, its fragments, a changed copy. fn is
+// called concurrently and must not keep pkt. Nil ends it.
+func (h *Host) Divert(fn func(pkt []byte) [][]byte) {
+	if fn == nil {
+		h.divert.Store(nil)
+		return
+	}
+	h.divert.Store(&fn)
+}
+
 // Send puts packets into the Net, whatever their source. They are the caller's
 // again when it returns; it never waits.
 func (h *Host) Send(pkts [][]byte) {
 	h.sent.Add(uint64(len(pkts)))
 	h.show(true, pkts)
+	if fn := h.divert.Load(); fn != nil {
+		var changed [][]byte
+		for _, p := range pkts {
+			changed = append(changed, (*fn)(p)...)
+		}
+		pkts = changed
+	}
 	h.net.route(pkts)
 }
 

@@ -47,10 +47,7 @@ func TestGarbage(t *testing.T) {
 			before, after := flood{
 				net: n, on: i, bound: twoHops, beside: []goal{near(), far()}, after: []goal{near(), far()},
 				senders: func(t *testing.T) []*sender {
-					return []*sender{
-						send(t, a.from, to, transport(index)),
-						send(t, a.from, to, transport(index)),
-					}
+					return []*sender{send(t, a.from, to, transport(index))}
 				},
 			}.run(t)
 			// What does not decrypt dies in the device. The link's garbage
