@@ -12,6 +12,10 @@ import (
 type ChainOptions struct {
 	// Routes, if there are any, replace the routes of every file.
 	Routes []RouteFlag
+
+	// Fragment lets the links of carried hops fragment, so that each keeps an
+	// MTU of 1280 however deep it lies.
+	Fragment bool
 }
 
 // A Chained is what Chain makes of several files.
@@ -68,6 +72,7 @@ func Chain(files []*File, o *ChainOptions) (*Chained, error) {
 		if err != nil {
 			return nil, err
 		}
+		hop.Fragment = o.Fragment && via != ""
 		c.Config.Hops = append(c.Config.Hops, hop)
 		c.warnFile(files, i)
 		via = names[i]

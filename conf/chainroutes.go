@@ -31,7 +31,7 @@ func (c *Chained) routeByFiles() {
 				c.LeftOut = append(c.LeftOut, LeftOut{p, h.Name, why})
 				continue
 			}
-			c.Config.Routes = append(c.Config.Routes, router.Route{Prefix: p, Hop: h.Name})
+			c.Config.Routes = append(c.Config.Routes, router.Route{Prefix: p, Hop: h.Name, Derived: true})
 		}
 	}
 }

@@ -126,8 +126,8 @@ func (p *Plan) checkHop(h *Hop) error {
 		return bad("PrivateKey", "missing")
 	case len(h.Peers) == 0:
 		return bad("Peers", "a hop needs at least one peer")
-	case h.Fragment:
-		return bad("Fragment", "%w", ErrUnsupported)
+	case h.Fragment && h.Via == "":
+		return bad("Fragment", "only a carried hop has a link; this one is on the host's network")
 	case h.Via != "" && h.FwMark != 0:
 		return bad("FwMark", "only a hop on the host's network has a mark; this one is carried by %s", h.Via)
 	}
@@ -282,6 +282,9 @@ func (p *Plan) checkRoutes() error {
 		}
 		if p.find(route.Hop) == nil {
 			return bad("%v: there is no hop %q", prefix, route.Hop)
+		}
+		if h := p.find(route.Hop); !route.Derived && !prefix.Addr().Is4() && h.MTU != 0 && h.MTU < minMTUIPv6 {
+			return bad("%v: %s", prefix, tooNarrow(h))
 		}
 		if !covered(allowed[route.Hop], prefix) {
 			return bad("%v is outside the hop's AllowedIPs: WireGuard would drop its packets", prefix)

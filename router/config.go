@@ -29,7 +29,7 @@ type Hop struct {
 	MTU        int          // bytes of the largest IP packet inside; 0: derived
 	ListenPort uint16       // 0: chosen
 	FwMark     uint32       // hops on the host's network only
-	Fragment   bool         // its link may fragment inside the carrier
+	Fragment   bool         // its link may fragment inside the carrier: it keeps an MTU of 1280
 	Down       bool         // taken down: its routes reject
 }
 
@@ -46,6 +46,7 @@ type Peer struct {
 type Route struct {
 	Prefix   netip.Prefix
 	Hop      string // "": reject
+	Derived  bool   // from AllowedIPs, not asked for: if its hop cannot carry it, it rejects with a warning
 	OnDown   Action
 	Fallback string // hop for OnDown == Fallback
 }

@@ -74,6 +74,11 @@ func (p *Plan) deriveMTU(h *Hop) error {
 	over := overhead(h.Peers)
 	room := carrier - over
 	sum := fmt.Sprintf("%d of its carrier %s less %d leaves %d", carrier, h.Via, over, room)
+	if h.Fragment && room < minMTUIPv6 {
+		// Its datagrams may be larger than what the carrier takes.
+		sum += fmt.Sprintf("; its link fragments, which keeps %d", minMTUIPv6)
+		room = minMTUIPv6
+	}
 	if room < minMTU {
 		return bad("too small to carry a packet: %s, and %d are needed", sum, minMTU)
 	}
@@ -93,6 +98,9 @@ func (p *Plan) deriveMTU(h *Hop) error {
 func (p *Plan) describe() {
 	for _, h := range p.cfg.Hops {
 		ph := PlanHop{Name: h.Name, Via: h.Via, Addrs: h.Addrs, MTU: h.MTU, Down: h.Down}
+		if h.Fragment {
+			ph.Fragments = pieces(h.MTU, overhead(h.Peers), p.find(h.Via).MTU)
+		}
 		for _, peer := range h.Peers {
 			if peer.Endpoint != "" {
 				ph.Endpoints = append(ph.Endpoints, peer.Endpoint)
@@ -120,14 +128,12 @@ func (p *Plan) describe() {
 		if !hasFamily(h.Addrs, route.Prefix.Addr()) {
 			pr.Reject = fmt.Sprintf("hop %s has no %s address", h.Name, fam)
 		}
+		if !route.Prefix.Addr().Is4() && h.MTU < minMTUIPv6 {
+			pr.Reject = tooNarrow(h)
+		}
 		if pr.Reject != "" && !warned[pr.Reject] {
 			warned[pr.Reject] = true
 			p.warn("%s through hop %s will be rejected: %s", route.Prefix, h.Name, pr.Reject)
-		}
-		if !route.Prefix.Addr().Is4() && h.MTU < minMTUIPv6 && !warned["mtu "+h.Name] {
-			warned["mtu "+h.Name] = true
-			p.warn("hop %s: IPv6 needs an MTU of %d, and it has %d: larger packets are answered with packet too big, which some hosts ignore below %d",
-				h.Name, minMTUIPv6, h.MTU, minMTUIPv6)
 		}
 		p.Routes = append(p.Routes, pr)
 	}
@@ -155,4 +161,23 @@ func hasFamily(addrs []netip.Addr, like netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// tooNarrow says why a hop cannot carry IPv6.
+func tooNarrow(h *Hop) string {
+	return fmt.Sprintf("IPv6 needs an MTU of %d, and hop %s has %d: let its link fragment, or give its carrier more", minMTUIPv6, h.Name, h.MTU)
+}
+
+// pieces returns how many packets of a carrier a full packet of a hop becomes
+// whose link fragments.
+func pieces(mtu, over, carrier int) int {
+	if mtu+over <= carrier {
+		return 1
+	}
+	head, data := 20, mtu+over-20
+	if over > 60 {
+		head, data = 48, mtu+over-40
+	}
+	per := (carrier - head) &^ 7
+	return (data + per - 1) / per
 }

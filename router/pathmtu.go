@@ -61,6 +61,9 @@ func (h *hop) currentMTU() int {
 	if h.via == nil {
 		return m
 	}
+	if h.cfg.Fragment {
+		return m // a smaller path only makes more fragments
+	}
 	room := h.via.mtu()
 	if known := h.knownPath(); known != 0 {
 		room = min(room, known)

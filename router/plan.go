@@ -41,4 +41,5 @@ type PlanHop struct {
 	MTU       int
 	Endpoints []string // of its peers, in order; learned ones left out
 	Down      bool
+	Fragments int // packets of its carrier that a full one becomes, if its link fragments; else 0
 }

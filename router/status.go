@@ -32,11 +32,13 @@ type HopStatus struct {
 	Age        time.Duration `json:"age"` // since the device was last asked
 	Peers      []PeerStatus  `json:"peers"`
 
-	Out     uint64            `json:"out"`     // packets of the TUN that went to the device
-	In      uint64            `json:"in"`      // packets from the peer that reached the TUN
-	Carried uint64            `json:"carried"` // packets from the peer for hops that this one carries
-	Split   uint64            `json:"split"`   // packets that fragmenting added to those of the TUN
-	Drops   map[string]uint64 `json:"drops"`
+	Out       uint64 `json:"out"`                 // packets of the TUN that went to the device
+	In        uint64 `json:"in"`                  // packets from the peer that reached the TUN
+	Carried   uint64 `json:"carried"`             // packets from the peer for hops that this one carries
+	Fragments int    `json:"fragments,omitempty"` // packets of its carrier that a full one becomes, if its link fragments
+
+	Split uint64            `json:"split"` // packets that fragmenting added to those of the TUN
+	Drops map[string]uint64 `json:"drops"`
 }
 
 // A PeerStatus is the state of one peer of a hop.
@@ -143,6 +145,9 @@ func (h *hop) status() HopStatus {
 	}
 	if h.via != nil {
 		s.Via = h.via.name
+		if h.cfg.Fragment {
+			s.Fragments = pieces(s.MTU, h.over, h.via.mtu())
+		}
 	}
 	s.Down, s.Reason = h.downReason()
 	// In this order, or a packet under way would count as lost.
@@ -266,7 +271,10 @@ func explainDrop(v *view, dst netip.Addr, why reason) string {
 		if v.hop.addr(dst).IsValid() {
 			return "the TUN has no address of its family: rejected"
 		}
-		return "hop " + v.hop.name + " has no address of its family: rejected"
+		if v == nil {
+			return "the TUN has no address of its family: rejected"
+		}
+		return "hop " + v.hop.name + " has no address of its family, or too small an MTU for it: rejected"
 	case dropDown:
 		_, reason := v.hop.downReason()
 		return "hop " + v.hop.name + " is down (" + reason + "): rejected"

@@ -66,6 +66,9 @@ func newTable(p *Plan, hops []*hop) (*table, error) {
 		if v.to6, v.from6, err = rewrites(t.tun6, h.addr6); err != nil {
 			return nil, err
 		}
+		if h.cfg.MTU < minMTUIPv6 { // it cannot carry IPv6: RFC 8200, section 5
+			v.to6, v.from6 = nil, nil
+		}
 		for _, a := range h.cfg.Addrs {
 			t.own[a] = true
 		}

@@ -15,6 +15,12 @@ func addRouteFlag(cmd *cobra.Command, into *[]string) {
 	_ = cmd.RegisterFlagCompletionFunc("route", cobra.NoFileCompletions)
 }
 
+// addFragmentFlag gives cmd the flag --fragment.
+func addFragmentFlag(cmd *cobra.Command, into *bool) {
+	cmd.Flags().BoolVar(into, "fragment", false,
+		"let carried hops send their datagrams in fragments, so that each keeps an MTU of 1280 however deep it lies")
+}
+
 // parseRoutes parses the values of --route.
 func parseRoutes(values []string) ([]conf.RouteFlag, error) {
 	flags := make([]conf.RouteFlag, 0, len(values))
@@ -29,7 +35,7 @@ func parseRoutes(values []string) ([]conf.RouteFlag, error) {
 }
 
 // loadChain reads files and puts each inside the one before it.
-func loadChain(paths []string, routes []conf.RouteFlag) (*conf.Chained, error) {
+func loadChain(paths []string, o *conf.ChainOptions) (*conf.Chained, error) {
 	files := make([]*conf.File, 0, len(paths))
 	for _, p := range paths {
 		f, err := conf.Load(p)
@@ -38,5 +44,5 @@ func loadChain(paths []string, routes []conf.RouteFlag) (*conf.Chained, error) {
 		}
 		files = append(files, f)
 	}
-	return conf.Chain(files, &conf.ChainOptions{Routes: routes})
+	return conf.Chain(files, o)
 }

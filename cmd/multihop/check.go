@@ -12,6 +12,7 @@ import (
 
 func newCheckCommand() *cobra.Command {
 	var routes []string
+	var fragment bool
 	cmd := &cobra.Command{
 		Use:   "check ENTRY.conf [EXIT.conf ...]",
 		Short: "Check files, and print what run would do with them",
@@ -34,10 +35,11 @@ is 1 if there was an error.`),
 			if err != nil {
 				return err
 			}
-			return check(cmd.OutOrStdout(), paths, flags)
+			return check(cmd.OutOrStdout(), paths, &conf.ChainOptions{Routes: flags, Fragment: fragment})
 		},
 	}
 	addRouteFlag(cmd, &routes)
+	addFragmentFlag(cmd, &fragment)
 	return cmd
 }
 
@@ -75,7 +77,7 @@ func (r *report) result() error {
 	return fmt.Errorf("check: %d errors", r.errors)
 }
 
-func check(w io.Writer, paths []string, routes []conf.RouteFlag) error {
+func check(w io.Writer, paths []string, o *conf.ChainOptions) error {
 	r := &report{w: w}
 	var files []*conf.File
 	for _, p := range paths {
@@ -94,7 +96,7 @@ func check(w io.Writer, paths []string, routes []conf.RouteFlag) error {
 		}
 		return r.result()
 	}
-	chained, err := conf.Chain(files, &conf.ChainOptions{Routes: routes})
+	chained, err := conf.Chain(files, o)
 	if err != nil {
 		r.error(err)
 		return r.result()

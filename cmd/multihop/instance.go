@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,7 @@ type instance struct {
 	log    *slog.Logger
 
 	router  *router.Router
+	applied atomic.Pointer[host.Applied] // nil: not yet
 	control net.Listener
 	uapi    []*uapi.Server
 	undo    []func() error // in the order of what they undo
@@ -74,7 +76,7 @@ func (in *instance) openTUN(ctx context.Context) error {
 		return errors.Join(err, dev.Close())
 	}
 	in.uplink.tun = in.name
-	in.router = router.New(&router.Options{Logger: in.log, OnEvent: eventLogger(in.log)})
+	in.router = router.New(&router.Options{Logger: in.log, OnEvent: onEvent(in.log, in.setMTU)})
 	in.onExit(in.router.Close)
 	if err := in.router.SetTUN(dev); err != nil {
 		return errors.Join(err, dev.Close())
@@ -122,10 +124,27 @@ func (in *instance) configure() error {
 		return err
 	}
 	in.onExit(applied.Close)
+	in.applied.Store(applied)
 	for _, w := range applied.Warnings {
 		in.log.Warn(w)
 	}
 	return nil
+}
+
+// setMTU gives the kernel's routes through a hop its new MTU.
+func (in *instance) setMTU(hop string, mtu int) {
+	applied := in.applied.Load()
+	if applied == nil {
+		return
+	}
+	for _, r := range in.plan.Routes {
+		if r.Hop != hop {
+			continue
+		}
+		if err := applied.SetRouteMTU(r.Prefix, mtu); err != nil {
+			in.log.Warn("a route keeps its MTU", "route", r.Prefix, "mtu", mtu, "err", err)
+		}
+	}
 }
 
 // serve carries packets and answers questions until ctx ends or one of the

@@ -29,9 +29,10 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "" && os.Getenv("NO_COLOR") == ""
 }
 
-// eventLogger returns an OnEvent that logs a hop's first handshake and, as a
-// detail, the later ones. The router logs by itself what goes up and down.
-func eventLogger(log *slog.Logger) func(router.Event) {
+// onEvent returns an OnEvent that logs a hop's first handshake and, as a
+// detail, the later ones, and gives a hop's new MTU to setMTU. The router logs by
+// itself what goes up and down and which MTU it learned.
+func onEvent(log *slog.Logger, setMTU func(hop string, mtu int)) func(router.Event) {
 	done := make(map[string]bool)
 	return func(e router.Event) {
 		switch e.Kind {
@@ -44,6 +45,8 @@ func eventLogger(log *slog.Logger) func(router.Event) {
 			}
 			done[e.Hop] = true
 			say("handshake", "hop", e.Hop)
+		case router.EventMTU:
+			setMTU(e.Hop, e.MTU)
 		}
 	}
 }

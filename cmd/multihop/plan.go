@@ -22,6 +22,9 @@ func writePlan(w io.Writer, tun string, plan *router.Plan, leftOut []conf.LeftOu
 			via = hostNetwork
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", h.Name, via, orNone(join(h.Addrs)), h.MTU, orLearned(h.Endpoints))
+		if h.Fragments > 1 {
+			fmt.Fprintf(t, "\t\t\t\t%s\n", fragmentCost(h.Fragments, h.Via))
+		}
 	}
 	fmt.Fprintln(t, "\nROUTE\tHOPS\tMTU")
 	for _, r := range plan.Routes {
@@ -41,6 +44,11 @@ func writePlan(w io.Writer, tun string, plan *router.Plan, leftOut []conf.LeftOu
 		}
 	}
 	return t.Flush()
+}
+
+// fragmentCost says what it costs that a hop's link fragments.
+func fragmentCost(n int, carrier string) string {
+	return fmt.Sprintf("a full packet travels in %d fragments inside %s", n, carrier)
 }
 
 // A leftOutGroup is what is left out of one hop for one reason.

@@ -22,10 +22,11 @@ const lookupTimeout = 20 * time.Second
 
 // runOptions are the flags of run.
 type runOptions struct {
-	name    string
-	routes  []string
-	table   string
-	verbose bool
+	name     string
+	routes   []string
+	fragment bool
+	table    string
+	verbose  bool
 }
 
 func newRunCommand() *cobra.Command {
@@ -43,6 +44,11 @@ Routes are the files' AllowedIPs, and the inner hop wins: what a hop further in
 covers never leaves further out. With --route, those of all files are discarded
 and only the given ones count. Packets whose hop is down, or has no address of
 their family, are rejected; they never take another way.
+
+A carried hop has the MTU of its carrier less 60 bytes (80 for an IPv6 endpoint),
+and IPv6 needs 1280: in a deep chain the innermost hops reject it. With
+--fragment their datagrams travel in fragments, and each keeps an MTU of 1280, at
+the cost of more packets.
 
 A route that covers the endpoint of the first hop (0.0.0.0/0 does) would send
 the tunnel's own packets into the tunnel, and is refused. Give the prefixes that
@@ -69,6 +75,7 @@ access to /run/multihop and /var/run/wireguard.`),
 	flags.StringVar(&o.table, "table", tableAuto, "`MODE`: auto makes routes in the kernel, off makes none")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log what WireGuard does, too")
 	addRouteFlag(cmd, &o.routes)
+	addFragmentFlag(cmd, &o.fragment)
 	_ = cmd.RegisterFlagCompletionFunc("table", cobra.FixedCompletions([]string{tableAuto, tableOff}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -91,7 +98,7 @@ func runChain(ctx context.Context, paths []string, o *runOptions, out io.Writer,
 	if err != nil {
 		return err
 	}
-	chained, err := loadChain(paths, routes)
+	chained, err := loadChain(paths, &conf.ChainOptions{Routes: routes, Fragment: o.fragment})
 	if err != nil {
 		return err
 	}

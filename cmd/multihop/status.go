@@ -59,6 +59,9 @@ func (b *blocks) hop(h router.HopStatus, now time.Time) {
 	b.line("state", upOrDown(h.Down, h.Reason))
 	b.line("addresses", orNone(join(h.Addrs)))
 	b.line("mtu", fmt.Sprint(h.MTU))
+	if h.Fragments > 0 {
+		b.line("fragments", fragmentCost(h.Fragments, h.Via))
+	}
 	b.line("packets", fmt.Sprintf("%d in, %d out", h.In, h.Out))
 	b.line("drops", drops(h.Drops))
 	for _, p := range h.Peers {

@@ -32,7 +32,10 @@ type Applied struct {
 	link    netlink.Link
 	up      bool
 	addrs   []*netlink.Addr
-	routes  []*netlink.Route
+
+	mu     sync.Mutex
+	routes []*netlink.Route
+	closed bool
 
 	once sync.Once
 	err  error // of the first Close
@@ -136,6 +139,29 @@ func (a *Applied) addRoute(r Route, src netip.Addr) error {
 	return nil
 }
 
+// SetRouteMTU changes the MTU of a route that Configure added; a prefix for which
+// it added none is left alone, and so is everything after Close.
+func (a *Applied) SetRouteMTU(p netip.Prefix, mtu int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
+	want := ipNet(p).String()
+	for _, n := range a.routes {
+		if n.Dst.String() != want || n.MTU == mtu {
+			continue
+		}
+		next := *n
+		next.MTU = mtu
+		if err := a.netlink.RouteReplace(&next); err != nil {
+			return fmt.Errorf("host: route %s: MTU %d: %w", p, mtu, err)
+		}
+		*n = next
+	}
+	return nil
+}
+
 // Close undoes Configure, last step first. A TUN that has vanished, and what
 // somebody else removed, is no error. It is idempotent.
 func (a *Applied) Close() error {
@@ -144,6 +170,9 @@ func (a *Applied) Close() error {
 }
 
 func (a *Applied) undo() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
 	defer a.netlink.Close()
 	var errs []error
 	note := func(err error, what string) {

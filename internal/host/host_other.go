@@ -22,6 +22,9 @@ func Configure(Config) (*Applied, error) { return nil, unsupported("addresses an
 // Close does nothing.
 func (*Applied) Close() error { return nil }
 
+// SetRouteMTU changes the MTU of a route that Configure added.
+func (*Applied) SetRouteMTU(netip.Prefix, int) error { return unsupported("routes") }
+
 // RouteTo fails.
 func RouteTo(netip.Addr) (Path, error) { return Path{}, unsupported("look up a route") }
 
