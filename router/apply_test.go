@@ -104,15 +104,20 @@ func TestApplyKeepsSessions(t *testing.T) {
 	l.apply()
 	entry, exit := countHandshakes(l.entry), countHandshakes(l.exit)
 	stop := l.flood(far, near)
+	var slowest time.Duration
 	for i := range 20 {
 		l.cfg.Routes[0].Hop = []string{"entry", "exit"}[i%2]
 		l.cfg.Routes[2].Prefix = []netip.Prefix{farNet6, netip.MustParsePrefix("2001:db8:e::/48")}[i%2]
+		start := time.Now()
 		l.apply()
+		slowest = max(slowest, time.Since(start))
 	}
+	t.Logf("slowest Apply under load: %v", slowest)
 	stop()
-	if src, ok := l.exchange(far, 5*time.Second); !ok || src != exitTunnel {
-		t.Fatalf("the host saw %v, want %v", src, exitTunnel)
-	}
+	eventually(t, 10*time.Second, "the last table's path", func() bool { // behind the flood's rest
+		src, ok := l.exchange(far, 500*time.Millisecond)
+		return ok && src == exitTunnel
+	})
 	if a, b := entry.Load(), exit.Load(); a != 0 || b != 0 {
 		t.Fatalf("handshake messages: entry %d, exit %d", a, b)
 	}

@@ -128,11 +128,22 @@ func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.Re
 		if !b.port.admitIn(done) {
 			return 0, net.ErrClosed
 		}
+		odd := 0
 		for failures := 1; ; failures++ {
 			n, err := fn(bufs, sizes, eps)
 			if err == nil {
 				b.port.enterIn(bufs[:n], sizes[:n])
 				return n, nil
+			}
+			var of net.Error
+			if !errors.As(err, &of) { // about what arrived, which it cost; not about the socket
+				failures = 0
+				if odd++; odd > 100 { // whatever the transport is up to, do not spin
+					time.Sleep(time.Millisecond)
+				}
+				if !b.released.Load() {
+					continue
+				}
 			}
 			select {
 			case <-done:

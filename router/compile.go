@@ -36,8 +36,10 @@ func Compile(cfg Config) (*Plan, error) {
 		h := &p.cfg.Hops[i]
 		errs = append(errs, p.checkCarrier(h), p.deriveMTU(h))
 	}
-	errs = append(errs, p.checkRoutes(), p.deriveAddrs())
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil { // routes depend on MTUs
+		return nil, err
+	}
+	if err := errors.Join(p.checkRoutes(), p.deriveAddrs()); err != nil {
 		return nil, err
 	}
 	p.describe()
@@ -283,7 +285,7 @@ func (p *Plan) checkRoutes() error {
 		if p.find(route.Hop) == nil {
 			return bad("%v: there is no hop %q", prefix, route.Hop)
 		}
-		if h := p.find(route.Hop); !route.Derived && !prefix.Addr().Is4() && h.MTU != 0 && h.MTU < minMTUIPv6 {
+		if h := p.find(route.Hop); !route.Derived && !prefix.Addr().Is4() && h.MTU < minMTUIPv6 {
 			return bad("%v: %s", prefix, tooNarrow(h))
 		}
 		if !covered(allowed[route.Hop], prefix) {

@@ -55,7 +55,7 @@ func chain() Config {
 		},
 		Routes: []Route{
 			{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Hop: "exit"},
-			{Prefix: netip.MustParsePrefix("2001:db8:f::/48"), Hop: "exit"},
+			{Prefix: netip.MustParsePrefix("2001:db8:f::/48"), Hop: "exit", Derived: true},
 			{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Hop: "entry"},
 		},
 	}
@@ -95,8 +95,10 @@ func TestCompileErrors(t *testing.T) {
 			"hop exit: PrivateKey: missing"},
 		{"no peer", func(c *Config) { c.Hops[exit].Peers = nil },
 			"hop exit: Peers: a hop needs at least one peer"},
-		{"fragment", func(c *Config) { c.Hops[exit].Fragment = true },
-			"hop exit: Fragment: not supported yet"},
+		{"fragments of a root hop", func(c *Config) { c.Hops[entry].Fragment = true },
+			"hop entry: Fragment: only a carried hop has a link; this one is on the host's network"},
+		{"IPv6 asked for in a small MTU", func(c *Config) { c.Hops[exit].MTU = 1279; c.Routes[1].Derived = false },
+			"hop exit: Routes[1]: 2001:db8:f::/48: IPv6 needs an MTU of 1280, and hop exit has 1279: let its link fragment, or give its carrier more"},
 		{"mark of a carried hop", func(c *Config) { c.Hops[exit].FwMark = 7 },
 			"hop exit: FwMark: only a hop on the host's network has a mark; this one is carried by entry"},
 		{"invalid address", func(c *Config) { c.Hops[exit].Addrs[0] = netip.Addr{} },
@@ -252,7 +254,7 @@ func TestCompileWarnings(t *testing.T) {
 		{"MTU lowered", func(c *Config) { c.Hops[1].MTU = 1361 },
 			[]string{"hop exit: MTU 1361 is lowered to 1360: 1420 of its carrier entry less 60 leaves 1360"}},
 		{"IPv6 in a small MTU", func(c *Config) { c.Hops[1].MTU = 1279 },
-			[]string{"hop exit: IPv6 needs an MTU of 1280, and it has 1279: larger packets are answered with packet too big, which some hosts ignore below 1280"}},
+			[]string{"2001:db8:f::/48 through hop exit will be rejected: IPv6 needs an MTU of 1280, and hop exit has 1279: let its link fragment, or give its carrier more"}},
 		{"IPv6 in 1280", func(c *Config) { c.Hops[1].MTU = 1280 }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

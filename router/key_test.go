@@ -144,6 +144,16 @@ func TestKeyHiddenInLogs(t *testing.T) {
 	}
 }
 
+// TestKeyLogValue: handlers of others, which read the value itself, get no key.
+func TestKeyLogValue(t *testing.T) {
+	k := secretKey(65)
+	for _, v := range []any{k, &k} {
+		if got := slog.AnyValue(v).Resolve(); got.Kind() != slog.KindString || got.String() != redacted {
+			t.Errorf("%T resolves to %v of kind %v", v, got, got.Kind())
+		}
+	}
+}
+
 // TestLeaks proves the detector: what prints a key's bytes is found.
 func TestLeaks(t *testing.T) {
 	k := secretKey(65)

@@ -223,3 +223,33 @@ func TestMTUExact(t *testing.T) {
 		})
 	}
 }
+
+// TestFragmentMTU: a link that fragments keeps 1280 where its carrier leaves
+// less, and no more than the carrier where that leaves more.
+func TestFragmentMTU(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		root, file   int
+		want, pieces int // the hop's MTU; packets of the carrier
+	}{
+		{"room for all", 1420, 0, 1360, 1},
+		{"a larger file's MTU", 1420, 1420, 1360, 1},
+		{"just room", 1340, 0, 1280, 1},
+		{"one byte less", 1339, 0, 1280, 2},
+		{"a larger file's MTU, no room", 1300, 1420, 1280, 2},
+		{"a smaller file's MTU", 1300, 1270, 1270, 2},
+		{"1280 in 1280", 1280, 0, 1280, 2},
+		{"in little", 576, 0, 1280, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := chain()
+			cfg.Routes = cfg.Routes[:1]
+			cfg.Hops[0].MTU, cfg.Hops[1].MTU, cfg.Hops[1].Fragment = tt.root, tt.file, true
+			p, err := Compile(cfg)
+			must(t, err)
+			if h := p.Hops[1]; h.MTU != tt.want || h.Fragments != tt.pieces {
+				t.Fatalf("MTU %d in %d packets, want %d in %d", h.MTU, h.Fragments, tt.want, tt.pieces)
+			}
+		})
+	}
+}

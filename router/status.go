@@ -217,7 +217,7 @@ func (r *Router) Explain(f Flow) Explanation {
 		e.Src = t.tun4
 	}
 	if why != delivered {
-		e.Drop, e.Reason = why.String(), explainDrop(v, dst, why)
+		e.Drop, e.Reason = why.String(), explainDrop(v, dst, e.Src, why)
 	}
 	if v == nil || v.hop == nil {
 		return e
@@ -259,7 +259,7 @@ func (h *hop) peerFor(dst netip.Addr) (int, bool) {
 }
 
 // explainDrop says in words why a packet is not delivered.
-func explainDrop(v *view, dst netip.Addr, why reason) string {
+func explainDrop(v *view, dst, tun netip.Addr, why reason) string {
 	switch why {
 	case dropNoRoute:
 		return "no route covers it: rejected"
@@ -268,13 +268,13 @@ func explainDrop(v *view, dst netip.Addr, why reason) string {
 	case dropMulticast:
 		return "multicast and broadcast are not routed"
 	case dropFamily:
-		if v.hop.addr(dst).IsValid() {
+		switch {
+		case !tun.IsValid():
 			return "the TUN has no address of its family: rejected"
+		case v.hop.addr(dst).IsValid():
+			return "hop " + v.hop.name + " has an MTU under 1280, which IPv6 needs: rejected"
 		}
-		if v == nil {
-			return "the TUN has no address of its family: rejected"
-		}
-		return "hop " + v.hop.name + " has no address of its family, or too small an MTU for it: rejected"
+		return "hop " + v.hop.name + " has no address of its family: rejected"
 	case dropDown:
 		_, reason := v.hop.downReason()
 		return "hop " + v.hop.name + " is down (" + reason + "): rejected"

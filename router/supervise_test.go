@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,7 @@ type dyingBind struct {
 	dead *atomic.Bool
 }
 
-var errTorn = errors.New("cable torn")
+var errTorn = &net.OpError{Op: "read", Err: errors.New("cable torn")}
 
 func (b *dyingBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if b.dead.Load() {
@@ -60,14 +61,14 @@ func TestDeadReceiver(t *testing.T) {
 	l.exchange(far, 100*time.Millisecond) // its answer reaches the dead receiver
 	eventually(t, 5*time.Second, "down with its reason", func() bool {
 		e, x := l.hop("entry"), l.hop("exit")
-		return e.Down && e.Reason == "receiving: cable torn" && x.Down && x.Reason == "its carrier entry is down"
+		return e.Down && e.Reason == "receiving: read: cable torn" && x.Down && x.Reason == "its carrier entry is down"
 	})
 	if x := l.r.Explain(Flow{Dst: far}); x.Drop != "down" {
 		t.Fatalf("explained as %q", x.Drop)
 	}
 	eventually(t, 5*time.Second, "a restart that fails", func() bool {
 		e := l.hop("entry")
-		return e.Down && e.Reason != "receiving: cable torn"
+		return e.Down && e.Reason != "receiving: read: cable torn"
 	})
 	dead.Store(false)
 	eventually(t, 10*time.Second, "traffic again", func() bool {
@@ -76,7 +77,7 @@ func TestDeadReceiver(t *testing.T) {
 	})
 	mu.Lock()
 	defer mu.Unlock()
-	for _, want := range []Event{{Hop: "entry", Kind: EventUp}, {Hop: "entry", Kind: EventDown, Reason: "receiving: cable torn"},
+	for _, want := range []Event{{Hop: "entry", Kind: EventUp}, {Hop: "entry", Kind: EventDown, Reason: "receiving: read: cable torn"},
 		{Hop: "exit", Kind: EventDown, Reason: "its carrier entry is down"}, {Hop: "exit", Kind: EventHandshake}} {
 		if !slices.ContainsFunc(events, func(e Event) bool {
 			return e.Hop == want.Hop && e.Kind == want.Kind && e.Reason == want.Reason && !e.Time.IsZero()

@@ -57,6 +57,10 @@ type flight struct {
 	in, out atomic.Uint64 // sequence numbers of the newest that entered, left
 	moved   atomic.Int64  // when one left last, or the flight was emptied: nanoseconds of clock
 	flush   func()        // outbound: drops the packets that wait for a session
+
+	// Only for who waits in park: time-outs since moved was seen.
+	timeouts int
+	seen     int64
 }
 
 func (f *flight) full(size uint64) bool { return f.in.Load()-f.out.Load() >= size }

@@ -348,7 +348,7 @@ func TestInboundWindow(t *testing.T) {
 			t.Errorf("admitted %v after %v, want when a packet came out", ok, d)
 		}
 		p.enterIn(bufs[:1], lens[:1])
-		if ok, d := admit(done); !ok || d < 10*time.Millisecond || d > 25*time.Millisecond {
+		if ok, d := admit(done); !ok || d < time.Millisecond || d > 5*time.Millisecond {
 			t.Errorf("admitted %v after %v, want once it stood still", ok, d)
 		}
 		if p.inbound.in.Load() != p.inbound.out.Load() {
