@@ -140,10 +140,12 @@ func (p *port) park(held *flight) {
 		}
 	} else {
 		p.outMov.waiting.Add(1)
-		if held.full(p.size) { // look again, now that open sees this waiter
+		// Look again, now that open and PutControl see this waiter.
+		if held.full(p.size) && !p.in.WaitControl() {
 			p.timer.Reset(stallAfter / 2)
 			select {
 			case <-p.outMov.token:
+			case <-p.in.Ready():
 			case <-p.timer.C:
 				held.timeouts++
 			case <-p.stop:

@@ -1,16 +1,17 @@
 package frag
 
-// classes is the number of sizes that buffers come in.
-const classes = 6
+// classes is the number of sizes that buffers come in. With more, a sender of
+// fragments at all offsets could have most of them made anew: what is evicted
+// must fit what comes.
+const classes = 2
 
-// classSize is the size of class c: 2 KiB, for a datagram of a common link, to
-// 32 KiB by doubling, then 72 KiB, which holds the longest packet in whole
-// pages.
+// classSize is the size of class c: 2 KiB, for the datagrams of common links,
+// or 72 KiB, which holds the longest packet in whole pages.
 func classSize(c int) int {
-	if c == classes-1 {
-		return 72 << 10
+	if c == 0 {
+		return 2 << 10
 	}
-	return 2 << 10 << c
+	return 72 << 10
 }
 
 // classFor is the smallest class for n bytes.

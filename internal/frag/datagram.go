@@ -101,13 +101,11 @@ func (d *datagram) whole() []byte {
 		binary.BigEndian.PutUint16(b[4:], uint16(len(b)-ipv6HeaderLen))
 		return b
 	}
-	flags := binary.BigEndian.Uint16(b[6:])
-	setIPv4(b, d.head, flags&^(ipv4MF|ipv4FragOff))
+	setIPv4(b, d.head, binary.BigEndian.Uint16(b[6:])&^ipv4MF) // the first's offset is 0
 	return b
 }
 
 const (
-	ipv4DF      = 0x4000
 	ipv4MF      = 0x2000
 	ipv4FragOff = 0x1fff // in units of 8 bytes
 )

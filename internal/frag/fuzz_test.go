@@ -52,8 +52,8 @@ func FuzzSplit(f *testing.F) {
 		f.Add(golden(f, g.first), uint16(52))
 		f.Add(golden(f, g.last), uint16(100))
 	}
-	f.Add(datagram4(3000), uint16(1420))
-	f.Add(datagram6(3000), uint16(1420))
+	f.Add(datagram4(300), uint16(142))
+	f.Add(datagram6(300), uint16(142))
 	tcp := build(shape{version: 4, proto: packet.ProtoTCP, data: append(make([]byte, 12), 0x70, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 9)})
 	f.Add(tcp, uint16(48))
 	f.Fuzz(func(t *testing.T, pkt []byte, mtu uint16) {

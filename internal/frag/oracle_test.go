@@ -189,7 +189,7 @@ func both(t testing.TB, r *Reassembler, o oracle, b []byte) (Verdict, bool) {
 func TestOracle(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 4))
 	var seen [verdicts]int
-	for range 3000 {
+	for range 1000 {
 		r, o := NewReassembler(nil), oracle{}
 		var mix []shape
 		for id := range 1 + rnd.IntN(4) {

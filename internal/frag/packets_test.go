@@ -1,6 +1,7 @@
 package frag
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
@@ -158,11 +159,11 @@ func random(rnd *rand.Rand, n int) []byte {
 	return b
 }
 
-// slots returns n buffers of size bytes.
+// slots returns n used buffers of size bytes.
 func slots(n, size int) [][]byte {
 	dst := make([][]byte, n)
 	for i := range dst {
-		dst[i] = make([]byte, size)
+		dst[i] = bytes.Repeat([]byte{0xee}, size)
 	}
 	return dst
 }

@@ -10,7 +10,7 @@ import (
 // Options bound a Reassembler. Zero fields mean the defaults.
 type Options struct {
 	MaxDatagrams int           // unfinished packets: 256
-	MaxBytes     int           // of all buffers, idle ones too, without those given out: 4 MiB
+	MaxBytes     int           // of all buffers, idle ones too, without those given out: 4 MiB; the longest packets take 72 KiB
 	Timeout      time.Duration // from a packet's first fragment to come to its last: 30 s
 }
 

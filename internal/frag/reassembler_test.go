@@ -198,7 +198,7 @@ func TestTimeout(t *testing.T) {
 		return build(shape{version: 4, id: id, proto: 17, off: off, more: more, data: data(off, 16)})
 	}
 	r := NewReassembler(nil)
-	start := int64(-5 * sec) // any clock
+	start := -5 * sec // any clock
 	add(t, r, f(1, 0, true), start)
 	add(t, r, f(2, 0, true), start+sec)
 	add(t, r, f(3, 0, true), start+2*sec)

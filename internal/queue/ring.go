@@ -16,6 +16,7 @@ type Ring[M any] struct {
 	data      lane[M]
 	control   lane[M]
 	idle      bool // the consumer waits for ready
+	urgent    bool // it does so for the control lane only
 	closed    bool
 	waiters   []*waiter
 	producers int // with packets in the ring, or waiting for room
@@ -185,6 +186,7 @@ func (r *Ring[M]) PutControl(size int, meta M, write func([]byte)) bool {
 	write(s.SetSize(size))
 	s.Meta = meta
 	r.control.n++
+	r.idle = r.idle || r.urgent
 	r.signalLocked()
 	return true
 }
@@ -209,12 +211,22 @@ func (r *Ring[M]) Peek(limit int) View[M] {
 		l = &r.control
 	}
 	n := min(l.n, limit)
-	r.idle = n == 0
+	r.idle, r.urgent = n == 0, false
 	return View[M]{N: n, ring: r, lane: l}
 }
 
 // Control reports whether the packets are of the control lane.
 func (v *View[M]) Control() bool { return v.lane == &v.ring.control }
+
+// WaitControl makes Ready get a token when the control lane has a packet, for a
+// consumer that found data which it cannot take now. It reports whether the lane
+// has one already. The next Peek ends it.
+func (r *Ring[M]) WaitControl() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.urgent = true
+	return r.control.n > 0
+}
 
 // Release removes the first n packets of the view and lets producers know.
 func (v *View[M]) Release(n int) {

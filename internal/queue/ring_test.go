@@ -235,3 +235,44 @@ func BenchmarkRing(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/packet")
 }
+
+// TestWaitControl: a consumer that cannot take the data hears of the control
+// lane, and of nothing else.
+func TestWaitControl(t *testing.T) {
+	r := New[int](4, 2)
+	token := func() bool {
+		select {
+		case <-r.Ready():
+			return true
+		default:
+			return false
+		}
+	}
+	put := func() {
+		var p Producer
+		v := r.Reserve(&p, 1)
+		v.Slot(0).SetSize(1)
+		v.Commit(1)
+	}
+	put()
+	if v := r.Peek(1); v.N != 1 || v.Control() {
+		t.Fatal("no data")
+	}
+	if r.WaitControl() {
+		t.Fatal("the control lane has nothing")
+	}
+	put()
+	if token() {
+		t.Fatal("woken by data")
+	}
+	r.PutControl(1, 0, func([]byte) {})
+	if !token() {
+		t.Fatal("not woken by the control lane")
+	}
+	if !r.WaitControl() {
+		t.Fatal("the control lane has a packet")
+	}
+	if v := r.Peek(1); !v.Control() {
+		t.Fatal("data came first")
+	}
+}

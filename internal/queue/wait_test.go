@@ -66,18 +66,16 @@ func TestWaitingCountsForShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pool := New[int](8, 0), NewWaiters()
 		var a, b Producer
-		put(r, &a, 8)
+		put(r, &a, 7)
 		got := make(chan bool)
-		go func() { got <- r.Wait(&b, 1, time.Hour, pool) }()
+		go func() { got <- r.Wait(&b, 2, time.Hour, pool) }()
 		synctest.Wait()
-		v := r.Peek(2)
-		want(t, "full", put(r, &a, 8), 0)
-		v.Release(2)
+		want(t, "who is over its half, while another waits", put(r, &a, 1), 0)
+		drain(r, 1)
 		if !<-got {
 			t.Fatal("no room after a release")
 		}
-		want(t, "who waited", put(r, &b, 8), 2)
-		want(t, "who is over its half", put(r, &a, 8), 0)
+		want(t, "who no longer waits, nor holds any, leaves the ring to others", put(r, &a, 1), 1)
 	})
 }
 
