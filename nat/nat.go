@@ -80,6 +80,7 @@ func (r *Rewrite) Destination(b []byte, m *packet.Meta) packet.Verdict {
 // stays as it is. to must be of m's family and not mapped into IPv6.
 func SetSource(b []byte, m *packet.Meta, to netip.Addr) {
 	r := newRewrite(m.Src, to)
+	mendZero(b, m)
 	r.header(b, m, source)
 	if at := checksumAt(m); at != 0 {
 		r.delta.apply(b[at:], m.Proto)
@@ -113,11 +114,35 @@ func (r *Rewrite) translate(b []byte, m *packet.Meta, outer, quoted side) packet
 			}
 		}
 	}
+	mendZero(b, m)
 	r.header(b, m, outer)
 	if at := checksumAt(m); at != 0 {
 		r.delta.apply(b[at:], m.Proto)
 	}
 	return packet.OK
+}
+
+// mendZero writes 0xffff to the checksum of a whole UDP datagram that has 0
+// there, if that is what its checksum comes to. 0 means that there is none, which
+// IPv6 receivers discard (RFC 8200, section 8.1). But wireguard-go's Linux TUN,
+// where it completes the kernel's checksums, forgets RFC 768's "if the computed
+// checksum is zero, it is transmitted as all ones": one datagram in 65,536. A
+// datagram that really has none stays as it is.
+func mendZero(b []byte, m *packet.Meta) {
+	if m.Proto != packet.ProtoUDP || m.IsFragment() || get(b[m.L4+6:]) != 0 {
+		return
+	}
+	n := int(get(b[m.L4+4:]))
+	if n < 8 || n > m.Len-m.L4 {
+		return
+	}
+	addrs := b[12:20]
+	if m.Version == 6 {
+		addrs = b[8:40]
+	}
+	if packet.Fold(packet.Sum(b[m.L4:m.L4+n], packet.Sum(addrs, uint32(packet.ProtoUDP+n)))) == 0xffff {
+		put(b[m.L4+6:], 0xffff)
+	}
 }
 
 // header replaces the address on side s of the IP header that b starts with,

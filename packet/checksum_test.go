@@ -14,7 +14,7 @@ func TestSum(t *testing.T) {
 
 	rnd := rand.New(rand.NewPCG(1, 2))
 	buf := make([]byte, 1600)
-	for n := range len(buf) {
+	for n := range buf {
 		b := buf[n%8 : n] // every alignment
 		if n < 8 {
 			b = buf[:n]
