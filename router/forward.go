@@ -204,7 +204,7 @@ func (t *table) find(dst netip.Addr) (*view, reason) {
 
 // translate makes pkt one of the hop's: its source becomes the hop's address.
 func (v *view) translate(pkt []byte, m *packet.Meta) reason {
-	clampMSS(pkt, m, v.hop.answerMTU())
+	v.hop.clampMSS(pkt, m, true)
 	return verdict(v.outward(m.Dst).Source(pkt, m))
 }
 

@@ -189,7 +189,7 @@ func (t *table) accept(v *view, pkt []byte, m, q *packet.Meta) reason {
 	} else if !mine {
 		return dropSpoof
 	}
-	clampMSS(pkt, m, v.hop.mtu())
+	v.hop.clampMSS(pkt, m, false)
 	return verdict(to.Destination(pkt, m))
 }
 

@@ -42,15 +42,44 @@ func overhead(peers []Peer) int {
 	return device.MessageTransportSize + ip
 }
 
-// answerMTU returns the size of the packets that a hop's peer should be asked
-// to send. Only our side caps the padding at the hop's MTU: a peer whose own MTU
-// is larger pads to 16, and the datagram of a packet that is not a multiple of
-// 16 could then exceed what the carrier holds and arrive in fragments.
-func (h *hop) answerMTU() int {
+// segmentMTUs returns the sizes of the TCP packets that a hop should be sent and
+// should send: what MSS clamping goes by.
+//
+// To be sent: only our side caps the padding at the hop's MTU. A peer whose own
+// MTU is larger pads to 16, and the datagram of a packet that is not a multiple
+// of 16 could then exceed what the carrier holds and arrive in fragments.
+//
+// Where the link fragments, TCP is kept to what the carrier takes whole, if that
+// is not too little: a fragment lost is a segment lost.
+func (h *hop) segmentMTUs() (receive, send int) {
+	const least = 576
+	send = h.mtu()
 	if h.via == nil {
-		return h.mtu()
+		return send, send
 	}
-	return h.mtu() &^ (device.PaddingMultiple - 1)
+	if h.cfg.Fragment {
+		send = min(send, max(h.via.mtu()-h.over, least))
+	}
+	return send &^ (device.PaddingMultiple - 1), send
+}
+
+// clampMSS lowers the MSS of SYN and SYN-ACK, less the IP and TCP headers of 40
+// or 60 bytes, to what the hop should be sent (outbound, where the option asks
+// the far end) or send (inbound).
+func (h *hop) clampMSS(pkt []byte, m *packet.Meta, outbound bool) {
+	if m.Proto != packet.ProtoTCP || m.TCPFlags&packet.FlagSYN == 0 {
+		return
+	}
+	headers := 40
+	if m.Version == 6 {
+		headers = 60
+	}
+	receive, send := h.segmentMTUs()
+	mtu := send
+	if outbound {
+		mtu = receive
+	}
+	packet.ClampMSS(pkt, m, uint16(min(max(mtu-headers, 0), 65535)))
 }
 
 // deriveMTU fills in a hop's MTU. That of its carrier must be known.

@@ -195,16 +195,3 @@ func verdict(v packet.Verdict) reason {
 
 // setSource replaces the source of an ICMP error.
 func setSource(pkt []byte, m *packet.Meta, a netip.Addr) { nat.SetSource(pkt, m, a) }
-
-// clampMSS lowers the MSS of SYN and SYN-ACK to what mtu carries: less the IP
-// and TCP headers, 40 or 60 bytes.
-func clampMSS(pkt []byte, m *packet.Meta, mtu int) {
-	if m.Proto != packet.ProtoTCP || m.TCPFlags&packet.FlagSYN == 0 {
-		return
-	}
-	headers := 40
-	if m.Version == 6 {
-		headers = 60
-	}
-	packet.ClampMSS(pkt, m, uint16(min(max(mtu-headers, 0), 65535)))
-}
