@@ -138,3 +138,46 @@ func TestNewTUN(t *testing.T) {
 		t.Fatal("the session did not survive")
 	}
 }
+
+// TestCloseSockets: the same with the host's UDP sockets, towards a port of
+// loopback where nobody listens: no descriptor is left, whether a round ends by
+// Close, after NetworkChanged, or after hops were replaced.
+func TestCloseSockets(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 20
+	}
+	l := newLab(t, nil)
+	must(t, l.r.Close())
+	l.cfg.Hops[0].Peers[0].Endpoint = "127.0.0.1:9"
+	far, near := farNet.Addr().Next(), nearNet.Addr().Next()
+	files := openFiles(t)
+	opened := 0
+	for i := range rounds {
+		l.r = New(nil)
+		l.tun = tun.NewMemory(nil)
+		must(t, l.r.SetTUN(l.tun))
+		l.apply()
+		done := make(chan error, 1)
+		go func() { done <- l.r.Run(context.Background()) }()
+		eventually(t, 5*time.Second, "running", func() bool { return len(l.r.Status().Hops) == 3 })
+		opened = max(opened, openFiles(t))
+		stop := l.flood(far, near)
+		switch i % 3 {
+		case 1:
+			must(t, l.r.NetworkChanged())
+		case 2:
+			l.cfg.Hops[0].PrivateKey = NewPrivateKey()
+			l.apply()
+		}
+		must(t, l.r.Close())
+		stop()
+		must(t, <-done)
+	}
+	if opened <= files {
+		t.Error("detector: no socket was ever open")
+	}
+	if now := openFiles(t); now > files {
+		t.Errorf("descriptors: %d before, %d after", files, now)
+	}
+}
