@@ -26,6 +26,7 @@ type Chain struct {
 	Inner       []*Conf  // hops inside Exit, carriers first; in most tests none
 	Routes      []string // values of --route
 	TableOff    bool     // --table off
+	Fragment    bool     // --fragment
 }
 
 // Run starts the chain and returns once it answers `multihop show`. The
@@ -61,6 +62,9 @@ func (n *Network) Launch(tb testing.TB, name string, c Chain) *Instance {
 	}
 	if c.TableOff {
 		args = append(args, "--table", "off")
+	}
+	if c.Fragment {
+		args = append(args, "--fragment")
 	}
 	i.Process = n.Client.Start(tb, nil, n.Programs.Multihop, args...)
 	tb.Cleanup(func() {

@@ -93,18 +93,22 @@ func far() goal  { return goal{e2e.FarAddr().V4, e2e.Inner().V4} }
 // answers checks that every goal answers until end.
 func answers(t *testing.T, n *e2e.Network, end time.Time, goals ...goal) {
 	t.Helper()
+	start := time.Now()
+	var wg sync.WaitGroup
 	for _, g := range goals {
-		start := time.Now()
-		from, err := n.Client.Echo(g.addr, 1000, time.Until(end))
-		switch {
-		case err != nil:
-			t.Error(err)
-		case from.Addr() != g.source:
-			t.Errorf("%v saw %v, want %v", g.addr, from.Addr(), g.source)
-		default:
-			t.Logf("%v answers after %v", g.addr, time.Since(start).Round(time.Millisecond))
-		}
+		wg.Go(func() {
+			from, err := n.Client.Echo(g.addr, 1000, time.Until(end))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case from.Addr() != g.source:
+				t.Errorf("%v saw %v, want %v", g.addr, from.Addr(), g.source)
+			default:
+				t.Logf("%v answers after %v", g.addr, time.Since(start).Round(time.Millisecond))
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // A flood is what a test does to an instance, and what must survive it.

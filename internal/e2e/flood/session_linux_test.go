@@ -29,8 +29,8 @@ func TestNoSession(t *testing.T) {
 		senders: func(t *testing.T) []*sender {
 			to := netip.AddrPortFrom(far().addr, sinkPort)
 			return []*sender{
-				send(t, n.Client, to, sized(small)),
-				send(t, n.Client, to, sized(full)),
+				send(t, n.Client, to, payload{sizes: []int{small}, segments: few}),
+				send(t, n.Client, to, payload{sizes: []int{full}, segments: few}),
 			}
 		},
 	}.run(t)

@@ -39,8 +39,8 @@ func TestSmallPackets(t *testing.T) {
 				senders: func(t *testing.T) (all []*sender) {
 					for k, g := range tt.goals {
 						all = append(all,
-							send(t, n.Client, netip.AddrPortFrom(g.addr, sinkPort), sized(small)),
-							send(t, from[k], netip.AddrPortFrom(g.source, sinkPort), sized(small)))
+							send(t, n.Client, netip.AddrPortFrom(g.addr, sinkPort), payload{sizes: []int{small}, segments: few}),
+							send(t, from[k], netip.AddrPortFrom(g.source, sinkPort), payload{sizes: []int{small}, segments: few}))
 					}
 					return all
 				},

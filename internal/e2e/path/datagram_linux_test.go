@@ -79,13 +79,14 @@ func (s *sink) wait(timeout time.Duration) ([]byte, bool) {
 // goroutine.
 type sender struct {
 	fd   int
+	to   netip.AddrPort
 	ipv6 bool
 }
 
 // dial opens a sender on h, until the test ends.
 func dial(t *testing.T, h *netlab.Host, to netip.AddrPort, m mode) *sender {
 	t.Helper()
-	s := &sender{ipv6: to.Addr().Is6()}
+	s := &sender{to: to, ipv6: to.Addr().Is6()}
 	family, level, discover, errs := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_RECVERR
 	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(to.Port())}
 	if s.ipv6 {
@@ -179,13 +180,17 @@ func (f fate) String() string {
 	return "silently lost"
 }
 
-// cross sends size bytes from s to d and returns what became of them within
-// timeout.
+// cross is exchange of size bytes.
 func cross(s *sender, d *sink, size int, timeout time.Duration) fate {
+	return exchange(s, d, pattern(size), timeout)
+}
+
+// exchange sends a datagram from s to d and returns what became of it within
+// timeout.
+func exchange(s *sender, d *sink, payload []byte, timeout time.Duration) fate {
 	for len(d.got) > 0 {
 		<-d.got
 	}
-	payload := pattern(size)
 	err := s.send(payload)
 	if err != nil && !errors.Is(err, unix.EMSGSIZE) {
 		return fate{other: "send: " + err.Error()}

@@ -18,9 +18,12 @@ import (
 // fragmented is the payload of the datagrams that need fragments, in bytes.
 const fragmented = 3000
 
+// protoFragment is IPv6's fragment header.
+const protoFragment = 44
+
 // fragments: datagrams and pings cross in fragments, both ways, in order and
 // out of order.
-func fragments(t *testing.T, c *chain, s *side, f family) {
+func fragments(t *testing.T, c *running, s *side, f family) {
 	addr, tun := s.addr(fragmenting, f.like), c.addr(t, f)
 	if _, err := c.Client.Echo(addr, fragmented, 3*time.Second); err != nil {
 		t.Error(err)
@@ -60,7 +63,7 @@ func fragments(t *testing.T, c *chain, s *side, f family) {
 }
 
 // addr is the TUN's address.
-func (c *chain) addr(t *testing.T, f family) netip.Addr {
+func (c *running) addr(t *testing.T, f family) netip.Addr {
 	t.Helper()
 	s, err := c.Status()
 	if err != nil {
@@ -88,7 +91,7 @@ var orders = []struct {
 
 // pingInFragments sends echo requests in fragments from tun to addr and waits
 // for the replies.
-func pingInFragments(t *testing.T, c *chain, f family, tun, addr netip.Addr) {
+func pingInFragments(t *testing.T, c *running, f family, tun, addr netip.Addr) {
 	t.Helper()
 	network, local, proto := "ip4:icmp", "0.0.0.0", netlab.ProtoICMP
 	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
@@ -156,7 +159,7 @@ func cut(src, dst netip.Addr, proto byte, body []byte, id uint16) [][]byte {
 			p = append(p, 64, proto, 0, 0) // the kernel fills the checksum
 		} else {
 			p = binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(8+len(part)))
-			p = append(p, 44, 64)
+			p = append(p, protoFragment, 64)
 		}
 		p = append(p, src.AsSlice()...)
 		p = append(p, dst.AsSlice()...)

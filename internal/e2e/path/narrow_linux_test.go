@@ -20,7 +20,7 @@ const transferred = 4 << 20
 
 // narrow: the client's kernel learns of a narrow link behind the relay, by TCP
 // and by UDP (RFC 1191, RFC 8201).
-func narrow(t *testing.T, c *chain, s *side, f family) {
+func narrow(t *testing.T, c *running, s *side, f family) {
 	t.Run("TCP", func(t *testing.T) {
 		addr := s.addr(narrowTCP, f.like)
 		known := func() int { // as a new socket learns it
@@ -62,7 +62,7 @@ func narrow(t *testing.T, c *chain, s *side, f family) {
 }
 
 // transfers moves data to the target at addr and back over TCP.
-func transfers(t *testing.T, c *chain, s *side, addr netip.Addr) {
+func transfers(t *testing.T, c *running, s *side, addr netip.Addr) {
 	t.Helper()
 	up, err := c.Client.Upload(addr, transferred, 20*time.Second)
 	if err != nil {
@@ -107,7 +107,7 @@ func filter(t *testing.T, h *netlab.Host) {
 
 // withoutTooBig: TCP crosses on the clamped MSS alone, where neither end has an
 // idea of the path's MTU and nobody can tell it.
-func withoutTooBig(t *testing.T, c *chain, s *side, f family) {
+func withoutTooBig(t *testing.T, c *running, s *side, f family) {
 	addr := s.addr(filtered, f.like)
 	filter(t, c.Client)
 	filter(t, s.target)
@@ -163,7 +163,7 @@ func mss(tcp []byte) int {
 }
 
 // refused: a closed port is known to the program at once.
-func refused(t *testing.T, c *chain, s *side, f family) {
+func refused(t *testing.T, c *running, s *side, f family) {
 	addr := netip.AddrPortFrom(s.addr(refusing, f.like), 9)
 	for _, size := range []int{1, 100, c.mtu(t, s) - f.header(), 3000} {
 		var conn net.Conn

@@ -37,6 +37,8 @@ const (
 	filtered
 	narrowTCP
 	narrowUDP
+	narrowLink
+	narrowTransfer
 	purposes
 )
 
@@ -176,10 +178,9 @@ func unlimited(h *netlab.Host) {
 	h.Sysctl("ipv6/icmp/ratelimit=0")
 }
 
-// run starts the chain, with endpoints of like's family, one route per side and
-// those given, and waits until both targets answer.
-func (n *network) run(t *testing.T, like netip.Addr, routes ...string) *e2e.Instance {
-	t.Helper()
+// chain returns a chain with endpoints of like's family, one route per side and
+// those given.
+func (n *network) chain(like netip.Addr, routes ...string) e2e.Chain {
 	// AllowedIPs as providers write them: ICMP errors come from any router.
 	c := e2e.Chain{
 		Entry:  n.relays.EntryConf(like, "0.0.0.0/0", "::/0"),
@@ -191,19 +192,35 @@ func (n *network) run(t *testing.T, like netip.Addr, routes ...string) *e2e.Inst
 			c.Routes = append(c.Routes, s.hop+"="+p)
 		}
 	}
+	return c
+}
+
+// start starts the chain c and waits until both targets answer. If the test
+// fails, what was dropped is logged.
+func (n *network) start(t *testing.T, c e2e.Chain) *running {
+	t.Helper()
 	i := n.Run(t, c)
+	t.Cleanup(func() {
+		if t.Failed() {
+			s, err := i.Status()
+			t.Logf("at the end: %+v, %v", s, err)
+			for _, s := range n.sides() {
+				t.Logf("the %s relay says: %s", s.hop, s.tunnel.Process.Output())
+			}
+		}
+	})
 	for _, s := range n.sides() {
 		for _, f := range families() {
-			// More than a relay's answer can hold: where that has to be cut
-			// inside the other tunnel, the relay's kernel learns it now.
-			for _, size := range []int{100, 2000} {
+			// Larger answers: where the exit's datagrams have to be cut up
+			// inside the outer tunnel, its kernel loses one and learns.
+			for _, size := range []int{100, 1340, 2000} {
 				if _, err := n.Client.Echo(s.addr(sizing, f.like), size, patience); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 	}
-	return i
+	return &running{n, i}
 }
 
 // A family is one in which endpoints or payloads are.

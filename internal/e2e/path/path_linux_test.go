@@ -8,8 +8,8 @@ import (
 	"multihop/internal/e2e"
 )
 
-// A chain is a network with a running chain, which subtests share.
-type chain struct {
+// A running is a network with a running chain, which subtests share.
+type running struct {
 	*network
 	*e2e.Instance
 }
@@ -17,7 +17,7 @@ type chain struct {
 // deviceMTU is what the tests set the TUN's MTU to. The routes keep the MTUs of
 // their hops, which ordinary packets obey. Larger ones, the router's to judge,
 // are those of modes probe and device, and those that take a route of
-// chain.unbounded.
+// running.unbounded.
 const deviceMTU = 1600
 
 // TestPath runs everything but relays with unusual MTUs through one chain.
@@ -25,13 +25,13 @@ func TestPath(t *testing.T) {
 	for _, endpoint := range families() {
 		t.Run(endpoint.name+" endpoints", func(t *testing.T) {
 			n := newNetwork(t)
-			c := &chain{n, n.run(t, endpoint.like)}
+			c := n.start(t, n.chain(endpoint.like))
 			// An IPv6 route whose MTU is the device's follows it: let it be none's.
 			n.Client.Sysctl("ipv6/conf/" + c.Name + "/mtu=1280")
 			n.Client.SetMTU(c.Name, deviceMTU)
 			for _, tt := range []struct {
 				name string
-				test func(*testing.T, *chain, *side, family)
+				test func(*testing.T, *running, *side, family)
 			}{
 				{"traceroute", traceroute},
 				{"ping", ping},
@@ -40,6 +40,7 @@ func TestPath(t *testing.T) {
 				{"filtered", withoutTooBig},
 				{"fragments", fragments},
 				{"refused", refused},
+				{"zero checksums", zeroChecksums},
 				{"sizes", sizes},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
@@ -57,12 +58,12 @@ func TestPath(t *testing.T) {
 }
 
 // unbounded routes addr into the TUN, without an MTU.
-func (c *chain) unbounded(addr netip.Addr) {
+func (c *running) unbounded(addr netip.Addr) {
 	c.Client.Onto(c.Name, netip.PrefixFrom(addr, addr.BitLen()).String())
 }
 
 // mtu is the MTU of the side's hop, as `multihop show --json` says it.
-func (c *chain) mtu(t *testing.T, s *side) int {
+func (c *running) mtu(t *testing.T, s *side) int {
 	t.Helper()
 	return c.Hop(t, s.hop).MTU
 }

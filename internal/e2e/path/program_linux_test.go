@@ -48,7 +48,7 @@ func (n *network) traces(t *testing.T, addr netip.Addr, options ...string) (way 
 }
 
 // traceroute sees each router beyond the hop's relay, the relay and the target.
-func traceroute(t *testing.T, c *chain, s *side, f family) {
+func traceroute(t *testing.T, c *running, s *side, f family) {
 	addr := s.addr(tracing, f.like)
 	var want []netip.Addr
 	for _, p := range s.way {
@@ -56,7 +56,13 @@ func traceroute(t *testing.T, c *chain, s *side, f family) {
 	}
 	want = append(want, addr)
 	for _, method := range []string{"-U", "-I", "-T", "-UL"} {
-		if way, out := c.traces(t, addr, method); !slices.Equal(way, want) {
+		way, out := c.traces(t, addr, method)
+		if !slices.Equal(way, want) {
+			// Once in some hundred runs "traceroute -T" overlooks replies that a
+			// capture on the TUN shows.
+			way, out = c.traces(t, addr, method)
+		}
+		if !slices.Equal(way, want) {
 			t.Errorf("traceroute %s goes %v, want %v\n%s", method, way, want, out)
 		}
 	}
@@ -66,7 +72,7 @@ func traceroute(t *testing.T, c *chain, s *side, f family) {
 // another hop, its errors arrive in the name of the destination.
 func TestTracerouteSplit(t *testing.T) {
 	n := newNetwork(t)
-	n.run(t, families()[0].like, "entry=198.18.32.0/24", "entry=2001:db8:32::/64")
+	n.start(t, n.chain(families()[0].like, "entry=198.18.32.0/24", "entry=2001:db8:32::/64"))
 	for _, f := range families() {
 		t.Run(f.name, func(t *testing.T) {
 			addr := n.inner.addr(tracing, f.like)
@@ -106,7 +112,7 @@ func (n *network) pings(t *testing.T, f family, addr netip.Addr, size int) fate 
 
 // ping finds the route's MTU, to the byte: as the kernel's route has it, and as
 // the router itself judges.
-func ping(t *testing.T, c *chain, s *side, f family) {
+func ping(t *testing.T, c *running, s *side, f family) {
 	mtu := c.mtu(t, s)
 	c.unbounded(s.addr(pingingPast, f.like))
 	for _, to := range []purpose{pinging, pingingPast} {
@@ -125,7 +131,7 @@ func ping(t *testing.T, c *chain, s *side, f family) {
 }
 
 // tracepath ends at the target, with the MTU of the hop or of a narrow link.
-func tracepath(t *testing.T, c *chain, s *side, f family) {
+func tracepath(t *testing.T, c *running, s *side, f family) {
 	program := netlab.RequireTool(t, "tracepath", "iputils-tracepath")
 	for _, tt := range []struct {
 		to  purpose
