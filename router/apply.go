@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -19,23 +20,40 @@ func (r *Router) Apply(ctx context.Context, plan *Plan) error {
 	if plan == nil || plan.cfg == nil {
 		return errors.New("router: no plan: Compile makes one")
 	}
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	r.applying.Lock()
-	defer r.applying.Unlock()
-	if r.isClosing() {
-		return net.ErrClosed
-	}
-	if !r.running {
+	running := r.running
+	if !running {
 		r.pending = plan
+	}
+	r.applying.Unlock()
+	switch {
+	case r.isClosing():
+		return net.ErrClosed
+	case !running:
 		return nil
 	}
 	return r.apply(ctx, plan)
 }
 
-// apply does it. The caller holds r.applying.
+// apply does it. The caller holds r.changing, so that looking names up, which
+// may take long, holds up nothing but other calls of Apply; Close ends it.
 func (r *Router) apply(ctx context.Context, plan *Plan) error {
-	endpoints, err := r.resolve(ctx, plan)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.life, cancel)()
+	endpoints, err := r.resolve(ctx, plan, r.table.Load())
+	if r.isClosing() {
+		return net.ErrClosed
+	}
 	if err != nil {
 		return err
+	}
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	if r.isClosing() {
+		return net.ErrClosed
 	}
 	old := r.table.Load()
 	hops, fresh := r.hopsOf(plan, endpoints, old)
@@ -46,8 +64,10 @@ func (r *Router) apply(ctx context.Context, plan *Plan) error {
 	leaving := without(old.order, hops)
 
 	undo := yieldPorts(leaving, fresh)
+	r.starting.Store(&fresh)
+	defer r.starting.Store(nil)
 	for i, h := range fresh {
-		if h.refresh(nil); h.isDown() {
+		if h.refresh(); h.isDown() {
 			continue
 		}
 		if err := h.start(); err != nil {
@@ -61,13 +81,22 @@ func (r *Router) apply(ctx context.Context, plan *Plan) error {
 
 	r.table.Store(next)
 	r.quiesce(old)
-	for h := range old.moved(next) {
-		if next.views[h] != nil && !r.unsettled {
-			h.settle()
+	if !r.unsettled {
+		var lost []*hop
+		for h := range old.moved(next) {
+			if next.views[h] != nil {
+				lost = append(lost, h)
+			}
 		}
+		settle(lost)
 	}
 	for i := len(leaving) - 1; i >= 0; i-- {
-		leaving[i].remove()
+		h := leaving[i]
+		h.remove()
+		if h.via != nil && next.views[h.via] != nil && !r.unsettled {
+			h.settleCarriers(nil, time.Now().Add(drainWait))
+		}
+		r.bury(h)
 	}
 	for _, h := range fresh {
 		r.announce(h)
@@ -100,7 +129,7 @@ func yieldPorts(leaving, fresh []*hop) (undo func()) {
 	var freed []*hop
 	for _, h := range leaving {
 		for _, f := range fresh {
-			if f.cfg.ListenPort != 0 && f.cfg.ListenPort == h.cfg.ListenPort {
+			if f.cfg.ListenPort != 0 && f.cfg.ListenPort == h.cfg.ListenPort && f.via == h.via {
 				h.release()
 				freed = append(freed, h)
 				break
@@ -153,70 +182,6 @@ func (r *Router) quiesce(old *table) {
 	}
 }
 
-// settleWait bounds how long settle waits for a device that is busy sending.
-const settleWait = 300 * time.Millisecond
-
-// settle drops what waits in the hop, and is not its any more, after routes
-// were taken from it. Packets in the ring are looked up again when the device
-// reads them. Those that the device read while it had no session it would send
-// after the next handshake, up to 90 s later: they are flushed, once it has
-// returned to Read and so has staged all that it read.
-func (h *hop) settle() {
-	p := h.port.Load()
-	if p == nil {
-		return
-	}
-	if p.link != nil {
-		p.link.hurry()
-		defer p.link.resume()
-	}
-	p.generation.Add(1)
-	if !p.readAgain(settleWait) && p.link == nil {
-		// Its UDP socket blocks: a new one lets the device go on.
-		if err := h.rebind(); err != nil {
-			h.fail(p, err)
-			return
-		}
-		p.readAgain(settleWait)
-	}
-	now := h.r.clock()
-	for i := range p.out {
-		if f := &p.out[i]; f.flush != nil {
-			f.flush()
-			f.empty(now)
-		}
-	}
-}
-
-// readAgain waits until the device is inside Read, in a call that began after
-// all that it has read was handed on. It reports false if that took longer
-// than d.
-func (p *port) readAgain(d time.Duration) bool {
-	p.reading.Lock()
-	reads, parked := p.reads, p.parked
-	p.reading.Unlock()
-	if parked {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.again:
-			p.reading.Lock()
-			done := p.reads > reads
-			p.reading.Unlock()
-			if done {
-				return true
-			}
-		case <-p.stop:
-			return true
-		case <-t.C:
-			return false
-		}
-	}
-}
-
 // remove stops a hop for good, and the sockets inside its tunnel with it.
 func (h *hop) remove() {
 	h.mu.Lock()
@@ -231,15 +196,28 @@ func (h *hop) remove() {
 	}
 }
 
+// bury keeps the counters of a removed hop, so that the totals still add up.
+func (r *Router) bury(h *hop) {
+	r.gone.Add(h.out.Load())
+	for i := range h.drops {
+		r.drops[i].Add(h.drops[i].Load())
+	}
+}
+
 // resolve returns the addresses of every hop's peers, in order; an invalid one
-// is learned.
-func (r *Router) resolve(ctx context.Context, plan *Plan) (map[string][]netip.AddrPort, error) {
+// is learned. A hop that runs, and is not changed otherwise, keeps an address
+// that its name still has, and the one that it has if the look-up fails.
+func (r *Router) resolve(ctx context.Context, plan *Plan, old *table) (map[string][]netip.AddrPort, error) {
 	all := make(map[string][]netip.AddrPort, len(plan.Hops))
 	for _, ph := range plan.Hops {
 		h := plan.hop(ph.Name)
 		list := make([]netip.AddrPort, len(h.Peers))
+		was := make([]netip.AddrPort, len(h.Peers))
+		if o := old.hop(h.Name); o != nil && reflect.DeepEqual(o.cfg, h) {
+			copy(was, o.endpoints)
+		}
 		for i, peer := range h.Peers {
-			a, err := r.endpoint(ctx, plan, h, peer.Endpoint)
+			a, err := r.endpoint(ctx, plan, h, peer.Endpoint, was[i])
 			if err != nil {
 				return nil, &ConfigError{Hop: h.Name, Field: fmt.Sprintf("Peers[%d].Endpoint", i), Err: err}
 			}
@@ -255,8 +233,9 @@ func (r *Router) resolve(ctx context.Context, plan *Plan) (map[string][]netip.Ad
 	return all, nil
 }
 
-// endpoint resolves one endpoint, to an address that the hop's carrier reaches.
-func (r *Router) endpoint(ctx context.Context, plan *Plan, h Hop, endpoint string) (netip.AddrPort, error) {
+// endpoint resolves one endpoint, to an address that the hop's carrier reaches:
+// to was, if it can.
+func (r *Router) endpoint(ctx context.Context, plan *Plan, h Hop, endpoint string, was netip.AddrPort) (netip.AddrPort, error) {
 	if endpoint == "" {
 		return netip.AddrPort{}, nil
 	}
@@ -275,7 +254,14 @@ func (r *Router) endpoint(ctx context.Context, plan *Plan, h Hop, endpoint strin
 	}
 	addrs, err := lookup(ctx, h.Name, host)
 	if err != nil {
+		if was.IsValid() {
+			r.log.Warn("an endpoint keeps its address", "hop", h.Name, "endpoint", was, "err", err)
+			return was, nil
+		}
 		return netip.AddrPort{}, fmt.Errorf("looking up %s: %w", host, err)
+	}
+	if was.IsValid() && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == was.Addr() }) {
+		return was, nil
 	}
 	for _, a := range addrs {
 		if a = a.Unmap(); h.Via == "" || plan.reaches(h.Via, a) == nil {

@@ -21,7 +21,6 @@ type meteredBind struct {
 	mu       sync.Mutex    // guards done
 	done     chan struct{} // closed by release; nil: not open
 	released atomic.Bool
-	sending  atomic.Int32 // calls of the transport's Send under way
 }
 
 var _ conn.Bind = (*meteredBind)(nil)
@@ -35,6 +34,9 @@ func (b *meteredBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.port.hop.r.isClosing() { // whoever closes has released already
+		return nil, 0, errors.Join(net.ErrClosed, b.transport.Close())
+	}
 	b.done = make(chan struct{})
 	b.released.Store(false)
 	for i, fn := range fns {
@@ -68,7 +70,7 @@ func (b *meteredBind) Close() error {
 
 // Send sends a batch, all of one peer. What the transport refuses is counted
 // and not reported: wireguard-go would log it per batch and skip the check
-// that keeps the session fresh. The only error is net.ErrClosed.
+// that keeps the session fresh.
 func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	p := b.port
 	var data int
@@ -84,9 +86,10 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	}
 	err := net.ErrClosed
 	if !b.released.Load() {
-		b.sending.Add(1)
+		f := p.flightOf(seq, known)
+		f.sending.Add(1)
 		err = b.transport.Send(bufs, ep)
-		b.sending.Add(-1)
+		f.sending.Add(-1)
 	}
 	if known {
 		p.leaveOut(seq)
@@ -95,16 +98,17 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	if err != nil {
 		err = afterRetry(err)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		p.hop.used.Store(p.hop.r.clock())
 		return nil
-	case b.released.Load() || errors.Is(err, net.ErrClosed):
-		p.hop.drops.add(dropSendError, data)
-		return net.ErrClosed
 	}
 	p.hop.drops.add(dropSendError, data)
-	p.hop.sendFailed(err)
+	if !b.released.Load() && !errors.Is(err, net.ErrClosed) {
+		p.hop.sendFailed(err)
+	}
+	if errors.Is(err, errMixed) { // a peer has roamed: only new sockets help
+		p.hop.fail(p, err)
+	}
 	return nil
 }
 

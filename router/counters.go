@@ -30,7 +30,8 @@ const (
 	dropStale     // its route changed while it waited
 	dropNoSession // its peer has no session, and enough waits already
 	dropNoPeer    // no peer of the hop has its destination in its AllowedIPs
-	dropSendError // the socket refused it
+	dropSendError // the socket refused the batch, or a part of it: at most so many
+	dropSegments  // super-packets of the TUN with more segments than a batch takes
 
 	// From a link, on its way into the carrier.
 	dropCarrierFull // the carrier's ring stayed full
@@ -43,7 +44,7 @@ const (
 	dropLinkFragment // a fragment of a link's datagram that did not become whole
 	dropLinkICMP     // an ICMP error about a link's datagram
 	dropNoTUN        // no TUN is set
-	dropTUNWrite     // the TUN refused it
+	dropTUNWrite     // the TUN refused the batch, or a part of it: at most so many
 
 	// Packets that vanish inside wireguard-go: what entered at one seam and did
 	// not leave at the other. Exact once idle.
@@ -76,6 +77,7 @@ func (d reason) String() string {
 		dropNoSession:     "no_session",
 		dropNoPeer:        "no_peer",
 		dropSendError:     "send_error",
+		dropSegments:      "segments",
 		dropCarrierFull:   "carrier_full",
 		dropCarrierDown:   "carrier_down",
 		dropDestination:   "destination",

@@ -66,7 +66,9 @@ func (r *Router) forward(tun wgtun.Device) error {
 			r.routing.Unlock()
 		}
 		switch {
-		case err == nil, errors.Is(err, wgtun.ErrTooManySegments):
+		case err == nil:
+		case errors.Is(err, wgtun.ErrTooManySegments):
+			r.drops.add(dropSegments, 1)
 		case errors.Is(err, os.ErrClosed):
 			return err
 		default: // one bad packet must not end everything
@@ -209,7 +211,7 @@ func (v *view) translate(pkt []byte, m *packet.Meta) reason {
 }
 
 // enqueue puts packets into the ring of a hop. It waits for room at the start
-// of a stall only; then it drops until the ring is half empty.
+// of a stall only; then it drops until the device has taken half a ring.
 func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 	p := h.port.Load()
 	if p == nil {
@@ -218,7 +220,7 @@ func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 	}
 	deadline := time.Time{}
 	for len(pkts) > 0 {
-		if p.stuck && !p.in.HalfEmpty() {
+		if p.stuck && p.in.Released() < p.until {
 			break
 		}
 		p.stuck = false
@@ -238,7 +240,7 @@ func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 		}
 		left := time.Until(deadline)
 		if left <= 0 || p.in.Closed() || r.hurried.Load() {
-			p.stuck = true
+			p.stuck, p.until = true, p.in.Released()+ringSlots/2
 			break
 		}
 		p.in.Wait(&p.fromUp, 1, left, r.waiters)

@@ -61,7 +61,8 @@ type hop struct {
 	used                atomic.Int64 // clock of the last successful Send
 	complained          atomic.Int64 // clock of the last logged send error
 
-	announced atomic.Bool // its first state was told
+	tellMu sync.Mutex
+	told   *string // the state that was told last, as in blocked; guarded by tellMu
 
 	polled atomic.Pointer[poll]
 	asking atomic.Bool // a poll is under way
@@ -131,6 +132,9 @@ func (h *hop) start() error {
 	}
 	p.bind = &meteredBind{transport: transport, port: p}
 	p.dev = device.NewDevice(p, p.bind, h.r.deviceLogger(h.name))
+	h.mu.Lock() // before the device may fail
+	h.failed, h.started = nil, time.Now()
+	h.mu.Unlock()
 	err := p.dev.IpcSet(h.uapi())
 	if err == nil {
 		for i, peer := range h.cfg.Peers {
@@ -144,10 +148,6 @@ func (h *hop) start() error {
 		p.shutDown()
 		return fmt.Errorf("router: starting hop %s: %w", h.name, err)
 	}
-	h.mu.Lock()
-	h.failed = nil
-	h.started = time.Now()
-	h.mu.Unlock()
 	return nil
 }
 
@@ -170,6 +170,24 @@ func (p *port) shutDown() {
 	_ = p.Close() // never fails
 	p.bind.release()
 	p.dev.Close()
+	// Nobody reads the ring now: count what it held.
+	for {
+		v := p.in.Peek(ringSlots)
+		if v.N == 0 {
+			return
+		}
+		for i := range v.N {
+			switch from := v.Slot(i).Meta.from; {
+			case from == nil:
+				p.hop.drops.add(dropDown, 1)
+			case from.user != nil:
+				from.user.drops.add(dropCarrierDown, 1)
+			default:
+				p.hop.drops.add(dropCarrierDown, 1)
+			}
+		}
+		v.Release(v.N)
+	}
 }
 
 // release frees a Send that waits, from outside the locks of the device.
@@ -190,6 +208,7 @@ func (h *hop) rebind() error {
 	}
 	p.bind.release()
 	if err := p.dev.BindUpdate(); err != nil {
+		p.bind.release() // wireguard-go may leave sockets open, without their mark
 		return fmt.Errorf("router: rebinding hop %s: %w", h.name, err)
 	}
 	return nil
@@ -210,6 +229,20 @@ func (h *hop) fail(p *port, err error) {
 	}
 	h.mu.Unlock()
 	if first {
+		h.refresh() // its routes reject from now on
+		h.r.kickSupervisor()
+	}
+}
+
+// hasten makes a hop that waits for its restart due.
+func (h *hop) hasten() {
+	h.mu.Lock()
+	waits := h.failed != nil
+	if waits {
+		h.retry, h.failures = time.Now(), 0
+	}
+	h.mu.Unlock()
+	if waits {
 		h.r.kickSupervisor()
 	}
 }

@@ -104,6 +104,9 @@ func (a *arrival) put(s *socket, pkt []byte, left int) reason {
 	if !ok {
 		return dropMalformed
 	}
+	if len(payload) > s.most {
+		return dropTooBig
+	}
 	if a.to != s {
 		a.finish()
 		a.to, a.room, a.used = s, s.rx.Reserve(&s.in, left), 0

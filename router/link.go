@@ -51,7 +51,7 @@ func (e *linkEndpoint) DstToBytes() []byte {
 	return b
 }
 
-// Open implements conn.Bind: port 0 keeps the port of the last Open.
+// Open implements conn.Bind. wireguard-go passes the port of the last Open.
 func (l *link) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

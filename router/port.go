@@ -30,8 +30,8 @@ const (
 
 // An origin says where a packet in a port's ring came from.
 type origin struct {
-	link       bool   // from a link of the hop; else from the TUN
-	generation uint32 // of the port when the packet was routed
+	from       *socket // inside the hop's tunnel; nil: the TUN
+	generation uint32  // when it came: the socket's epoch, or the port's generation
 }
 
 // A port is the tun.Device between the router and one hop's device: Read gives
@@ -45,12 +45,14 @@ type port struct {
 
 	in     *queue.Ring[origin]
 	fromUp queue.Producer // the TUN reader's share of in
-	stuck  bool           // the TUN reader gave up waiting; only it reads this
+	stuck  bool           // the TUN reader gave up waiting; only it uses this
+	until  uint64         // and drops until so many packets have left the ring
 
-	peers  *bart.Fast[int] // AllowedIPs to index of out; nil: one peer takes all
-	out    []flight        // per peer, what is being encrypted
-	outMov gate
-	size   uint64 // of the windows
+	peers   *bart.Fast[int] // AllowedIPs to index of out; nil: one peer takes all
+	out     []flight        // per peer, what is being encrypted
+	unknown flight          // of handshakes and keepalives
+	outMov  gate
+	size    uint64 // of the windows
 
 	inbound   flight // what is being decrypted
 	inMov     gate
@@ -141,7 +143,7 @@ func (p *port) park(held *flight) {
 	} else {
 		p.outMov.waiting.Add(1)
 		// Look again, now that open and PutControl see this waiter.
-		if held.full(p.size) && !p.in.WaitControl() {
+		if held.closed(p.size) && !p.in.WaitControl() {
 			p.timer.Reset(stallAfter / 2)
 			select {
 			case <-p.outMov.token:
@@ -166,7 +168,8 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 	fromTUN := 0
 	for ; used < v.N; used++ {
 		s := v.Slot(used)
-		if !s.Meta.link && s.Meta.generation != gen && !p.stillMine(s.Packet) {
+		if from := s.Meta.from; from != nil && s.Meta.generation != from.epoch.Load() ||
+			from == nil && s.Meta.generation != gen && !p.stillMine(s.Packet) {
 			lost[dropStale]++
 			continue
 		}
@@ -175,18 +178,20 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 			lost[dropNoPeer]++
 			continue
 		}
-		if f := &p.out[i]; !v.Control() && f.full(p.size) {
+		if f := &p.out[i]; !v.Control() && f.closed(p.size) {
 			if n > 0 || p.moving(f) {
 				held = f
 				break // what there is, first
 			}
-			lost[dropNoSession]++
-			continue
+			if f.full(p.size) {
+				lost[dropNoSession]++
+				continue
+			}
 		}
 		sizes[n] = copy(bufs[n][offset:], s.Packet)
 		stamp(bufs[n], p.enterOut(i))
 		n++
-		if !s.Meta.link {
+		if s.Meta.from == nil {
 			fromTUN++
 		}
 	}
@@ -220,13 +225,24 @@ func (p *port) enterOut(i int) uint64 {
 	return uint64(i)<<seqBits | f.in.Add(1)
 }
 
+// flightOf returns the flight of a batch by the number of one of its packets;
+// one that serves nobody where that is not known.
+func (p *port) flightOf(n uint64, known bool) *flight {
+	if i := n >> seqBits; known && i < uint64(len(p.out)) {
+		return &p.out[i]
+	}
+	return &p.unknown
+}
+
 // leaveOut notes that the packet with that number left the device.
 func (p *port) leaveOut(n uint64) {
 	if i := n >> seqBits; i < uint64(len(p.out)) {
 		f := &p.out[i]
 		f.leave(n & (1<<seqBits - 1))
 		f.moved.Store(p.hop.r.clock())
-		p.outMov.open()
+		if f.room(p.size) >= reopen(p.size) {
+			p.outMov.open()
+		}
 	}
 }
 
@@ -235,7 +251,7 @@ func (p *port) leaveOut(n uint64) {
 // for flushAfter is emptied.
 func (p *port) moving(f *flight) bool {
 	now := p.hop.r.clock()
-	if p.bind.sending.Load() > 0 {
+	if f.sending.Load() > 0 {
 		f.moved.Store(now)
 		return true
 	}

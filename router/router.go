@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ type Options struct {
 	Resolve func(ctx context.Context, hop, host string) ([]netip.Addr, error)
 
 	// OnEvent is called for each change of a hop's state: from one goroutine,
-	// without locks held. Events are coalesced while it does not return.
+	// without locks held. Events are coalesced while it does not return. It must
+	// not call Close, which waits for it.
 	OnEvent func(Event)
 
 	// Bind returns the datagram transport of a hop on the host's network. Its
@@ -60,19 +62,25 @@ type Router struct {
 	synthFrom queue.Producer
 	icmp      bucket // the TUN reader's
 	arrivals  *sync.Pool
+	pieces    sync.Pool // of *pieceScratch
 	waiters   *queue.Waiters
 
 	read, wrote atomic.Uint64 // packets of the TUN
-	drops       drops         // that belong to no hop
+	gone        atomic.Uint64 // packets of the TUN that left through hops removed since
+	drops       drops         // that belong to no hop, or to one removed since
 
-	applying sync.Mutex // serialises Apply, SetTUN, restarts and Close
+	changing sync.Mutex // serialises Apply; taken before applying
+	applying sync.Mutex // serialises changes of hops, SetTUN, restarts and Close
 	pending  *Plan      // of an Apply before Run; guarded by applying
 	running  bool       // guarded by applying
 
 	kick       chan struct{} // a token: the supervisor has work
 	events     eventQueue
 	goroutines sync.WaitGroup
-	closing    chan struct{}
+	life       context.Context // ends with closing
+	closing    <-chan struct{}
+	end        context.CancelFunc
+	starting   atomic.Pointer[[]*hop] // hops that are being started; nil: none
 	closeOnce  sync.Once
 	closed     chan struct{} // closed when Close is done
 	readerDone chan struct{} // closed when Run no longer reads; nil before Run
@@ -96,11 +104,13 @@ func New(o *Options) *Router {
 		tunSet:   make(chan struct{}, 1),
 		synth:    newSynth(),
 		arrivals: newArrivals(),
+		pieces:   sync.Pool{New: newPieceScratch},
 		waiters:  queue.NewWaiters(),
 		kick:     make(chan struct{}, 1),
-		closing:  make(chan struct{}),
 		closed:   make(chan struct{}),
 	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.closing = r.life.Done()
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -112,7 +122,8 @@ func New(o *Options) *Router {
 
 // SetTUN gives the router a TUN, which it owns from then on, and closes the one
 // before. With nil it has none: packets for it are dropped, and sessions stay.
-// A TUN that is not the kernel's must be wrapped by tun.Queue.
+// A TUN that is not the kernel's must be wrapped by tun.Queue. After an error
+// from a router that is closed, or from dev itself, the caller still owns dev.
 func (r *Router) SetTUN(dev wgtun.Device) error {
 	var next *tunSet
 	if dev != nil {
@@ -126,6 +137,9 @@ func (r *Router) SetTUN(dev wgtun.Device) error {
 	defer r.applying.Unlock()
 	if r.isClosing() {
 		return net.ErrClosed
+	}
+	if cur := r.tun.Load(); cur != nil && cur.dev == dev {
+		return nil
 	}
 	old := r.tun.Swap(next)
 	select {
@@ -155,9 +169,14 @@ func (r *Router) writeTUN(bufs [][]byte, offset int) reason {
 
 // Run applies the plan that Apply stored and carries packets until ctx ends,
 // Close is called or the TUN fails. Then it closes the router. It returns nil
-// unless the plan or the TUN failed. It may be called once.
+// unless the plan or the TUN failed, and net.ErrClosed if the router was closed
+// before. It may be called once.
 func (r *Router) Run(ctx context.Context) error {
-	if err := r.begin(ctx); err != nil {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if err := r.applyPending(ctx); err != nil {
+		close(r.readerDone)
 		_ = r.Close()
 		return err
 	}
@@ -171,8 +190,8 @@ func (r *Router) Run(ctx context.Context) error {
 	return err
 }
 
-// begin starts the router's goroutines and hops.
-func (r *Router) begin(ctx context.Context) error {
+// begin starts the router's goroutines.
+func (r *Router) begin() error {
 	r.applying.Lock()
 	defer r.applying.Unlock()
 	if r.isClosing() {
@@ -189,14 +208,22 @@ func (r *Router) begin(ctx context.Context) error {
 		r.goroutines.Add(1)
 		go r.deliverEvents() // until closing
 	}
-	if r.pending != nil {
-		if err := r.apply(ctx, r.pending); err != nil {
-			return err
-		}
-		r.pending = nil
-	}
 	r.readerDone = make(chan struct{})
 	return nil
+}
+
+// applyPending applies the plan of an Apply before Run, if there is one.
+func (r *Router) applyPending(ctx context.Context) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.applying.Lock()
+	plan := r.pending
+	r.pending = nil
+	r.applying.Unlock()
+	if plan == nil {
+		return nil
+	}
+	return r.apply(ctx, plan)
 }
 
 func (r *Router) isClosing() bool {
@@ -209,15 +236,22 @@ func (r *Router) isClosing() bool {
 }
 
 // Close stops the hops, leaves first, and closes the TUN. It waits for the
-// router's goroutines, and for Run to stop reading, and is idempotent. Devices
-// of wireguard-go end by themselves within a second.
+// router's goroutines, and for Run to stop reading, and is idempotent. So
+// Options.OnEvent must not call it. Devices of wireguard-go end by themselves
+// within a second.
 func (r *Router) Close() error {
 	var err error
 	r.closeOnce.Do(func() {
-		close(r.closing)
+		r.end()
 		r.hurried.Store(true)
+		// An Apply or restart under way may hang in a Send that waits.
+		if fresh := r.starting.Load(); fresh != nil {
+			for _, h := range *fresh {
+				h.release()
+			}
+		}
 		for _, h := range r.table.Load().order {
-			h.release() // an Apply under way may hang in a Send that waits
+			h.release()
 		}
 		r.applying.Lock()
 		hops := r.table.Load().order
@@ -243,10 +277,13 @@ func (r *Router) Close() error {
 }
 
 // NetworkChanged says that the host's network changed: the hops on it get new
-// sockets. Sessions stay. What fails is retried, and reported here.
+// sockets, and sessions stay. A hop whose socket fails is reported here, and
+// restarted with backoff, which costs its session; one that waited for its
+// restart is restarted at once.
 func (r *Router) NetworkChanged() error {
 	var errs []error
 	for _, h := range r.table.Load().roots {
+		h.hasten()
 		if err := h.rebind(); err != nil {
 			if p := h.port.Load(); p != nil {
 				h.fail(p, err)
@@ -298,7 +335,12 @@ func (r *Router) UAPI(hop string, w io.Writer) error {
 	if p == nil {
 		return fmt.Errorf("router: hop %s is down", hop)
 	}
-	return p.dev.IpcGetOperation(w)
+	var b bytes.Buffer // not w, which may wait, while the device is locked
+	if err := p.dev.IpcGetOperation(&b); err != nil {
+		return fmt.Errorf("router: hop %s: %w", hop, err)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
 }
 
 // newBind returns the transport of a hop on the host's network.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,8 +36,11 @@ type socket struct {
 	rx   *queue.Ring[netip.AddrPort] // payloads, with where they came from
 	in   queue.Producer              // port.Write, towards rx
 	out  atomic.Pointer[share]       // towards the ring of the hop's port
+	most int                         // bytes of the largest payload that is taken
 	stop chan struct{}
 	once sync.Once
+
+	epoch atomic.Uint32 // raised when what waits in the ring must not leave any more
 }
 
 // A share is a socket's place in the ring of one port.
@@ -83,7 +87,10 @@ func (h *hop) listen(port uint16, user *hop) (*socket, error) {
 			return nil, fmt.Errorf("router: no free port inside hop %s", h.name)
 		}
 	}
-	s := &socket{hop: h, port: port, user: user, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
+	s := &socket{hop: h, port: port, user: user, most: 65535, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
+	if user != nil { // slots keep their size: a stranger must not make them all large
+		s.most = max(2*user.cfg.MTU, 2048)
+	}
 	all := make(sockets, len(old)+1)
 	for k, v := range old {
 		all[k] = v
@@ -106,6 +113,7 @@ func (s *socket) close() {
 		}
 		h.sockets.Store(&all)
 		h.socketMu.Unlock()
+		s.epoch.Add(1)
 		close(s.stop)
 		s.rx.Close()
 		if p := h.port.Load(); p != nil {
@@ -140,12 +148,13 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 	}
 	over := packet.UDPOverhead(dst.Addr())
 	out := s.producer(p)
+	epoch := s.epoch.Load()
 	limit := s.fragmentAt() - over
 	var deadline time.Time
 	for len(payloads) > 0 {
 		need := 1
 		if len(payloads[0]) > limit {
-			if need = s.sendPieces(p, out, payloads[0], src, dst, limit+over); need == 0 {
+			if need = s.sendPieces(p, out, payloads[0], src, dst, limit+over, epoch); need == 0 {
 				payloads = payloads[1:]
 				continue
 			}
@@ -160,7 +169,7 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 			b := slot.SetSize(over + len(payloads[i]))
 			copy(b[over:], payloads[i])
 			packet.PutUDP(b, src, dst, len(payloads[i]), true)
-			slot.Meta = origin{link: true}
+			slot.Meta = origin{s, epoch}
 		}
 		v.Commit(v.N)
 		payloads = payloads[v.N:]
@@ -196,13 +205,16 @@ func (s *socket) fragmentAt() int {
 // sendPieces puts one datagram into p's ring in fragments of at most limit
 // bytes, as a host does that sends more than its interface's MTU. It returns 0,
 // or the number of packets that there is no room for now.
-func (s *socket) sendPieces(p *port, out *queue.Producer, payload []byte, src, dst netip.AddrPort, limit int) int {
+func (s *socket) sendPieces(p *port, out *queue.Producer, payload []byte, src, dst netip.AddrPort, limit int, epoch uint32) int {
 	var m packet.Meta
 	over := packet.UDPOverhead(dst.Addr())
-	whole := make([]byte, over+len(payload))
+	scratch := s.hop.r.pieces.Get().(*pieceScratch)
+	defer s.hop.r.pieces.Put(scratch)
+	whole := scratch.whole[:over+len(payload)]
 	copy(whole[over:], payload)
 	packet.PutUDP(whole, src, dst, len(payload), false)
 	if m.Parse(whole) != packet.OK {
+		s.user.drops.add(dropMalformed, 1)
 		return 0
 	}
 	head := m.L4
@@ -216,7 +228,8 @@ func (s *socket) sendPieces(p *port, out *queue.Producer, payload []byte, src, d
 		v.Commit(0)
 		return n
 	}
-	pieces := make([][]byte, n)
+	scratch.pieces = slices.Grow(scratch.pieces[:0], n)[:n]
+	pieces := scratch.pieces
 	for i := range pieces {
 		pieces[i] = v.Slot(i).SetSize(limit)
 	}
@@ -233,11 +246,19 @@ func (s *socket) sendPieces(p *port, out *queue.Producer, payload []byte, src, d
 	}
 	for i := range pieces {
 		v.Slot(i).SetSize(len(pieces[i]))
-		v.Slot(i).Meta = origin{link: true}
+		v.Slot(i).Meta = origin{s, epoch}
 	}
 	v.Commit(n)
 	return 0
 }
+
+// A pieceScratch is what cutting one datagram needs.
+type pieceScratch struct {
+	whole  [65535 + 48]byte
+	pieces [][]byte
+}
+
+func newPieceScratch() any { return new(pieceScratch) }
 
 // sendControl puts one payload into the control lane. It never waits.
 func (s *socket) sendControl(payload []byte, dst netip.AddrPort) reason {
@@ -247,7 +268,7 @@ func (s *socket) sendControl(payload []byte, dst netip.AddrPort) reason {
 		return dropCarrierDown
 	}
 	over := packet.UDPOverhead(dst.Addr())
-	if !p.in.PutControl(over+len(payload), origin{link: true}, func(b []byte) {
+	if !p.in.PutControl(over+len(payload), origin{s, s.epoch.Load()}, func(b []byte) {
 		copy(b[over:], payload)
 		packet.PutUDP(b, src, dst, len(payload), true)
 	}) {

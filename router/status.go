@@ -14,7 +14,8 @@ type Status struct {
 	Addrs []netip.Addr      `json:"addrs"`
 	MTU   int               `json:"mtu"`
 	Hops  []HopStatus       `json:"hops"`  // carriers first
-	Drops map[string]uint64 `json:"drops"` // packets that belong to no hop, by reason
+	Drops map[string]uint64 `json:"drops"` // packets that belong to no hop, or to one removed since, by reason
+	Gone  uint64            `json:"gone"`  // packets of the TUN that left through hops removed since
 	Read  uint64            `json:"read"`  // packets read from the TUN
 	Wrote uint64            `json:"wrote"` // packets written to the TUN
 }
@@ -119,6 +120,7 @@ func (r *Router) Status() Status {
 		Drops: r.drops.snapshot(),
 		Read:  r.read.Load(),
 		Wrote: r.wrote.Load(),
+		Gone:  r.gone.Load(),
 		Hops:  make([]HopStatus, 0, len(t.order)),
 	}
 	if set := r.tun.Load(); set != nil {

@@ -92,6 +92,8 @@ func (r *Router) restart(h *hop) {
 		return
 	}
 	h.stop()
+	r.starting.Store(&[]*hop{h})
+	defer r.starting.Store(nil)
 	if err := h.start(); err != nil {
 		h.mu.Lock()
 		h.failures++
@@ -113,10 +115,11 @@ func (r *Router) announceTree(root *hop) {
 }
 
 // refresh recomputes why the hop is down, if it is. Its carrier's state must be
-// up to date. onChange, if set, is called with the new reason; "" means up.
-func (h *hop) refresh(onChange func(reason string)) {
-	why := ""
+// up to date.
+func (h *hop) refresh() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	why := ""
 	switch {
 	case h.cfg.Down:
 		why = "taken down"
@@ -125,32 +128,26 @@ func (h *hop) refresh(onChange func(reason string)) {
 	case h.via != nil && h.via.isDown():
 		why = "its carrier " + h.via.name + " is down"
 	}
-	h.mu.Unlock()
-	old := h.blocked.Load()
 	if why == "" {
 		h.blocked.Store(nil)
-	} else if old == nil || *old != why {
+	} else {
 		h.blocked.Store(&why)
-	}
-	if onChange != nil && (old == nil) != (why == "") {
-		onChange(why)
 	}
 }
 
 // announce refreshes a hop's state and tells of a change.
 func (r *Router) announce(h *hop) {
-	first := h.announced.CompareAndSwap(false, true)
-	h.refresh(func(why string) {
-		first = false
-		r.tell(h, why)
-	})
-	if first {
-		why := ""
-		if p := h.blocked.Load(); p != nil {
-			why = *p
-		}
+	h.refresh()
+	why := ""
+	if p := h.blocked.Load(); p != nil {
+		why = *p
+	}
+	h.tellMu.Lock()
+	defer h.tellMu.Unlock()
+	if h.told == nil || (*h.told == "") != (why == "") {
 		r.tell(h, why)
 	}
+	h.told = &why
 }
 
 // tell logs and emits a hop's state: why it is down, or "" for up.

@@ -56,11 +56,34 @@ func isData(b []byte) bool {
 type flight struct {
 	in, out atomic.Uint64 // sequence numbers of the newest that entered, left
 	moved   atomic.Int64  // when one left last, or the flight was emptied: nanoseconds of clock
+	sending atomic.Int32  // outbound: calls of the transport's Send under way
 	flush   func()        // outbound: drops the packets that wait for a session
 
-	// Only for who waits in park: time-outs since moved was seen.
+	// Only for the reader of the port: whether it waits for room, and its
+	// time-outs since moved was seen.
+	held     bool
 	timeouts int
 	seen     int64
+}
+
+// reopen is how much room a window that was full must have before more goes in:
+// packet by packet, batches would shrink to one packet and stay so (the silly
+// window syndrome of RFC 813).
+func reopen(size uint64) uint64 { return size / 4 }
+
+// room returns how many packets may still go in.
+func (f *flight) room(size uint64) uint64 {
+	if n := f.in.Load() - f.out.Load(); n < size {
+		return size - n
+	}
+	return 0
+}
+
+// closed reports whether a packet should wait. Only for the reader of the port.
+func (f *flight) closed(size uint64) bool {
+	room := f.room(size)
+	f.held = room == 0 || f.held && room < reopen(size)
+	return f.held
 }
 
 func (f *flight) full(size uint64) bool { return f.in.Load()-f.out.Load() >= size }

@@ -19,6 +19,9 @@ const Protocol netlink.RouteProtocol = 109
 // interface. A lower metric wins, and for IPv6 0 would mean 1024.
 const ipv6Metric = 1
 
+// gsoMaxSegs is the number of packets that wireguard's TUN reads at once.
+const gsoMaxSegs = 128
+
 // addrGenNone is IN6_ADDR_GEN_MODE_NONE: no link-local address of the kernel's
 // own.
 const addrGenNone = 1
@@ -59,6 +62,9 @@ func Configure(c Config) (_ *Applied, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// wireguard's TUN cuts a super-packet into at most one batch. Kernels that do
+	// not know the setting refuse it, and lose nothing that they had.
+	_ = h.LinkSetGSOMaxSegs(link, gsoMaxSegs)
 	if err := h.LinkSetMTU(link, c.MTU); err != nil {
 		return nil, fmt.Errorf("MTU %d: %w", c.MTU, err)
 	}

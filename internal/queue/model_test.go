@@ -82,8 +82,8 @@ func (m *model) step() {
 	if got, want := m.ring.Len(), len(o.data)+len(o.control); got != want {
 		m.t.Fatalf("%d packets, want %d", got, want)
 	}
-	if got, want := m.ring.HalfEmpty(), len(o.data) <= o.slots/2; got != want {
-		m.t.Fatalf("half empty: %v, want %v", got, want)
+	if got, want := m.ring.Put()-m.ring.Released(), uint64(len(o.data)); got != want {
+		m.t.Fatalf("%d data packets put and not released, want %d", got, want)
 	}
 	if m.ring.Closed() != o.closed {
 		m.t.Fatal("closed, or not, against the model")

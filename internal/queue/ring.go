@@ -18,6 +18,8 @@ type Ring[M any] struct {
 	idle      bool // the consumer waits for ready
 	urgent    bool // it does so for the control lane only
 	closed    bool
+	put       uint64 // data packets ever
+	released  uint64 // likewise
 	waiters   []*waiter
 	producers int // with packets in the ring, or waiting for room
 }
@@ -130,6 +132,7 @@ func (v *Reservation[M]) Commit(n int) {
 		v.p.held += n
 		r.countLocked(was, v.p)
 		r.data.n += n
+		r.put += uint64(n)
 		r.signalLocked()
 		r.mu.Unlock()
 	}
@@ -243,6 +246,7 @@ func (v *View[M]) Release(n int) {
 	}
 	v.lane.drop(n)
 	if v.lane == &r.data && n > 0 {
+		r.released += uint64(n)
 		r.wakeLocked()
 	}
 }
@@ -251,11 +255,18 @@ func (v *View[M]) Release(n int) {
 // again, and after Close.
 func (r *Ring[M]) Ready() <-chan struct{} { return r.ready }
 
-// HalfEmpty reports whether at least half of the data lane is free.
-func (r *Ring[M]) HalfEmpty() bool {
+// Put returns how many data packets were ever put in.
+func (r *Ring[M]) Put() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.data.n <= len(r.data.slots)/2
+	return r.put
+}
+
+// Released returns how many data packets the consumer has ever released.
+func (r *Ring[M]) Released() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.released
 }
 
 // Len returns the number of packets in both lanes.

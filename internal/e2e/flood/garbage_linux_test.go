@@ -39,7 +39,7 @@ func TestGarbage(t *testing.T) {
 			n := newNetwork(t)
 			r := n.StartRelays(t, e2e.RelayOptions{})
 			i := n.Run(t, twoHopChain(r))
-			answers(t, n, time.Now().Add(patience), near(), far())
+			answers(t, n, patience, near(), far())
 			a := tt.open(n, r)
 			index := a.index(t, n)
 			to := netip.AddrPortFrom(a.to, status(t, i).Hops[tt.hop].ListenPort)
@@ -79,7 +79,7 @@ func (a *attack) index(t *testing.T, n *e2e.Network) []byte {
 		return p.Src == a.genuine && p.Dst.Addr() == a.to && len(p.Payload) > 32 && p.Payload[0] == 4
 	}})
 	defer sniffed.Close()
-	answers(t, n, time.Now().Add(patience), near(), far())
+	answers(t, n, patience, near(), far())
 	if !sniffed.Wait(1, time.Second) {
 		t.Fatalf("no transport message of %v was seen", a.genuine)
 	}
@@ -94,7 +94,7 @@ func transport(index []byte) payload {
 	for i := range sizes {
 		sizes[i] = 33 + random.IntN(1392-33)
 	}
-	return payload{sizes, batch, func(b []byte) {
+	return payload{sizes: sizes, segments: batch, rate: 150_000, head: func(b []byte) {
 		binary.LittleEndian.PutUint32(b, 4)
 		copy(b[4:], index)
 		binary.LittleEndian.PutUint64(b[8:], random.Uint64())

@@ -28,28 +28,27 @@ const (
 	// A queue of super-packets may hold many times the packets that it would
 	// otherwise, and would outlast the flood: hence few.
 	batch = 64
-	few   = 8
-
-	// rate is a sender's, in datagrams a second: more than a hop carries, and
-	// little enough to leave it processors to try.
-	rate = 150_000
+	few   = 4
 
 	// sinkPort is where floods go to: what arrives there waits in a socket that
 	// nobody reads, and is dropped when that is full, at no cost.
 	sinkPort = 5009
 )
 
-// A sender sends datagrams at rate, or as fast as it can if that is less.
+// A sender sends datagrams at a rate, or as fast as it can if that is less.
 type sender struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
 	sent atomic.Int64 // datagrams that the kernel took
 }
 
-// A payload says what datagrams have in them.
+// A payload says what is sent, and how fast. A flood is more than a hop carries,
+// and little enough to leave the processors of a small machine to those who
+// should carry it.
 type payload struct {
 	sizes    []int        // in turn
 	segments int          // datagrams in a super-packet, if so many fit
+	rate     int64        // datagrams a second, at most
 	head     func([]byte) // writes what a datagram begins with; nil: zeros
 }
 
@@ -102,7 +101,7 @@ func (s *sender) run(c *ipv4.PacketConn, p payload) {
 		for i := 0; i < sent && err == nil; i++ {
 			s.sent.Add(segments[i])
 		}
-		time.Sleep(time.Duration(s.sent.Load())*time.Second/rate - time.Since(start))
+		time.Sleep(time.Duration(s.sent.Load()*int64(time.Second)/p.rate) - time.Since(start))
 	}
 }
 

@@ -23,14 +23,14 @@ func TestNoSession(t *testing.T) {
 	r := n.StartRelays(t, e2e.RelayOptions{})
 	r.Exit.Stop()
 	i := n.Run(t, twoHopChain(r))
-	answers(t, n, time.Now().Add(patience), near())
+	answers(t, n, patience, near())
 	before, after := flood{
 		net: n, on: i, bound: twoHops, beside: []goal{near()}, after: []goal{near()},
 		senders: func(t *testing.T) []*sender {
 			to := netip.AddrPortFrom(far().addr, sinkPort)
 			return []*sender{
-				send(t, n.Client, to, payload{sizes: []int{small}, segments: few}),
-				send(t, n.Client, to, payload{sizes: []int{full}, segments: few}),
+				send(t, n.Client, to, payload{sizes: []int{small}, segments: few, rate: 150_000}),
+				send(t, n.Client, to, payload{sizes: []int{full}, segments: few, rate: 150_000}),
 			}
 		},
 	}.run(t)
@@ -44,6 +44,6 @@ func TestNoSession(t *testing.T) {
 		t.Errorf("%d of %d packets were dropped as no_session; all drops: %v", dropped, read, after.Hops[1].Drops)
 	}
 	r.Exit.Start()
-	answers(t, n, time.Now().Add(within), far())
-	answers(t, n, time.Now().Add(recovery), near(), far())
+	answers(t, n, within, far())
+	answers(t, n, recovery, near(), far())
 }

@@ -3,14 +3,19 @@ package flood_test
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"multihop/internal/e2e"
 	"multihop/internal/netlab"
 )
 
-// small is the payload of a UDP packet of 64 bytes.
-const small = 64 - 20 - 8
+const (
+	// small is the payload of a UDP packet of 64 bytes.
+	small = 64 - 20 - 8
+
+	// smallRate is the packets a second of all senders together. The relays
+	// queue without bounds what they cannot carry, and answer later.
+	smallRate = 240_000
+)
 
 // TestSmallPackets sends small packets through every hop, both ways at once.
 func TestSmallPackets(t *testing.T) {
@@ -33,14 +38,15 @@ func TestSmallPackets(t *testing.T) {
 				from = append(from, n.Far) // the innermost relay's host
 			}
 			i := n.Run(t, chain)
-			answers(t, n, time.Now().Add(patience), tt.goals...)
+			answers(t, n, patience, tt.goals...)
 			before, after := flood{
 				net: n, on: i, bound: tt.bound, after: tt.goals,
 				senders: func(t *testing.T) (all []*sender) {
+					p := payload{sizes: []int{small}, segments: few, rate: smallRate / int64(2*len(tt.goals))}
 					for k, g := range tt.goals {
 						all = append(all,
-							send(t, n.Client, netip.AddrPortFrom(g.addr, sinkPort), payload{sizes: []int{small}, segments: few}),
-							send(t, from[k], netip.AddrPortFrom(g.source, sinkPort), payload{sizes: []int{small}, segments: few}))
+							send(t, n.Client, netip.AddrPortFrom(g.addr, sinkPort), p),
+							send(t, from[k], netip.AddrPortFrom(g.source, sinkPort), p))
 					}
 					return all
 				},

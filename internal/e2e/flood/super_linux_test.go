@@ -24,7 +24,7 @@ func TestSuperPackets(t *testing.T) {
 	n := newNetwork(t)
 	r := n.StartRelays(t, e2e.RelayOptions{})
 	i := n.Run(t, twoHopChain(r))
-	answers(t, n, time.Now().Add(patience), near(), far())
+	answers(t, n, patience, near(), far())
 
 	to := netip.AddrPortFrom(e2e.ClientAddr().V4, status(t, i).Hops[0].ListenPort)
 	var c *net.UDPConn
@@ -58,7 +58,7 @@ func TestSuperPackets(t *testing.T) {
 	if got := big.Count(); got < count {
 		t.Errorf("%d of %d super-packets arrived whole", got, count)
 	}
-	answers(t, n, time.Now().Add(recovery), near(), far())
+	answers(t, n, recovery, near(), far())
 	for _, h := range status(t, i).Hops {
 		if h.Down {
 			t.Errorf("%s is down", h.Name)

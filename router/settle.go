@@ -1,0 +1,172 @@
+package router
+
+import (
+	"sync"
+	"time"
+)
+
+// When routes are taken from a hop, what already went into it must not leave by
+// it later. Packets in its ring are looked up again when its device reads them;
+// a device that has a session sends within moments what it has read, and so do
+// its carriers. But a device without a session stages packets until the next
+// handshake, up to 90 s; so does each carrier with the hop's datagrams. So at
+// every level, from the hop to the host's network: wait for what is inside to
+// leave, and if it does not, drop it.
+const (
+	drainWait  = 100 * time.Millisecond // for the levels together
+	settleWait = 300 * time.Millisecond // for a device that is busy sending to be back in Read
+)
+
+// settle makes sure that nothing that was routed through the hops before leaves
+// by them after it returns.
+func settle(hops []*hop) {
+	var wg sync.WaitGroup
+	for _, h := range hops {
+		wg.Go(h.settle) // waits, with bounds
+	}
+	wg.Wait()
+}
+
+func (h *hop) settle() {
+	p := h.port.Load()
+	if p == nil {
+		return
+	}
+	deadline := time.Now().Add(drainWait)
+	if p.link != nil {
+		p.link.hurry()
+		defer p.link.resume()
+	}
+	p.generation.Add(1)
+	h.backInRead(p)
+	if !p.drain(deadline) {
+		p.purge()
+	}
+	var s *socket
+	if p.link != nil {
+		s = p.link.cur.Load()
+	}
+	h.settleCarriers(s, deadline)
+}
+
+// settleCarriers does so for the datagrams of h's link, through socket s, in the
+// hops that carry it. A nil s is a link that is closed: its datagrams in a ring
+// are dropped anyway.
+func (h *hop) settleCarriers(s *socket, deadline time.Time) {
+	for c := h.via; c != nil; c = c.via {
+		p := c.port.Load()
+		if p == nil {
+			return // what it had is gone with it
+		}
+		if !p.passed(deadline) || !p.drain(deadline) {
+			if s != nil {
+				s.epoch.Add(1)
+			}
+			c.backInRead(p)
+			p.purge()
+		}
+		s = nil
+		if p.link != nil {
+			s = p.link.cur.Load()
+		}
+	}
+}
+
+// backInRead waits until the device has handed on all that it has read.
+func (h *hop) backInRead(p *port) {
+	if p.readAgain(settleWait) {
+		return
+	}
+	if p.link == nil { // its UDP socket blocks: a new one lets the device go on
+		if err := h.rebind(); err != nil {
+			h.fail(p, err)
+			return
+		}
+	}
+	if !p.readAgain(settleWait) {
+		h.r.log.Warn("a device is busy: packets of earlier routes may leave late", "hop", h.name)
+	}
+}
+
+// readAgain waits until the device is inside Read, in a call that began after
+// all that it has read was handed on. It reports false if that took longer
+// than d.
+func (p *port) readAgain(d time.Duration) bool {
+	p.reading.Lock()
+	reads, parked := p.reads, p.parked
+	p.reading.Unlock()
+	if parked {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.again:
+			p.reading.Lock()
+			done := p.reads > reads
+			p.reading.Unlock()
+			if done {
+				return true
+			}
+		case <-p.stop:
+			return true
+		case <-t.C:
+			return false
+		}
+	}
+}
+
+// drain waits until every packet that is inside the device now has left it. It
+// reports false if that does not happen by the deadline, or will not: a full
+// flight that stands still waits for a session.
+func (p *port) drain(deadline time.Time) bool {
+	marks := make([]uint64, len(p.out))
+	for i := range p.out {
+		marks[i] = p.out[i].in.Load()
+	}
+	return waitFor(deadline, func() (done, hopeless bool) {
+		done = true
+		for i := range p.out {
+			f := &p.out[i]
+			if f.out.Load() >= marks[i] {
+				continue
+			}
+			done = false
+			still := p.hop.r.clock() - f.moved.Load()
+			hopeless = hopeless || still > int64(stallAfter) && f.sending.Load() == 0
+		}
+		return done, hopeless
+	})
+}
+
+// passed waits until the device has read every data packet that is in the ring
+// now, and reports whether it has by the deadline.
+func (p *port) passed(deadline time.Time) bool {
+	mark := p.in.Put()
+	return waitFor(deadline, func() (done, hopeless bool) { return p.in.Released() >= mark, p.in.Closed() })
+}
+
+// waitFor polls until the condition is done, or hopeless, or time is up.
+func waitFor(deadline time.Time, condition func() (done, hopeless bool)) bool {
+	for {
+		switch done, hopeless := condition(); {
+		case done:
+			return true
+		case hopeless || time.Now().After(deadline):
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// purge drops the packets that wait inside the device for a session.
+func (p *port) purge() {
+	now := p.hop.r.clock()
+	for i := range p.out {
+		if f := &p.out[i]; f.flush != nil {
+			f.flush()
+			f.empty(now)
+		}
+	}
+}
