@@ -20,6 +20,8 @@ import (
 // MULTIHOP_ORACLE is the number of packets:
 //
 //	MULTIHOP_ORACLE=1000000000 go test -run '^TestOracle$' -timeout 0 -v ./nat
+//
+// testdata/oracle.txt has the end of that run.
 func TestOracle(t *testing.T) {
 	count := 10_000_000
 	if testing.Short() || raceEnabled {
