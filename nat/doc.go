@@ -19,13 +19,19 @@
 // Every checksum is updated incrementally (RFC 1624, Eqn. 3), never computed
 // over the payload, so the cost does not depend on the packet's length, a
 // wrong checksum stays wrong, and one that the sender left for an offload to
-// complete must have been completed before (a Linux TUN's Read does that). A
-// UDP checksum of 0, "none", stays 0, and no other becomes 0 (RFC 768).
+// complete must have been completed before (a Linux TUN's Read does that).
+//
+// A UDP checksum of 0, "none", stays 0, and no other becomes 0 (RFC 768). There
+// is one exception, and the one place where a payload is summed: a whole
+// datagram that carries 0 and whose checksum comes to 0 gets 0xffff, the same
+// number, since wireguard-go's TUN writes 0 for it and IPv6 receivers discard
+// that.
 //
 // What cannot be translated exactly gets a verdict, and its bytes stay as they
 // were.
 //
 // Translating from a to b and back gives the packet byte for byte, but for
 // checksums of 0xffff outside UDP and UDP-Lite: they come back as 0, the same
-// number in one's complement. No sender computes 0xffff there.
+// number in one's complement, which no sender computes there, and for the UDP
+// checksum of 0 above.
 package nat
