@@ -64,19 +64,9 @@ func (r *Router) apply(ctx context.Context, plan *Plan) error {
 	leaving := without(old.order, hops)
 
 	undo := yieldPorts(leaving, fresh)
-	r.starting.Store(&fresh)
-	defer r.starting.Store(nil)
-	for i, h := range fresh {
-		if h.refresh(); h.isDown() {
-			continue
-		}
-		if err := h.start(); err != nil {
-			for ; i >= 0; i-- {
-				fresh[i].remove()
-			}
-			undo()
-			return err
-		}
+	if err := r.startAll(fresh); err != nil {
+		undo()
+		return err
 	}
 
 	r.table.Store(next)
@@ -102,6 +92,24 @@ func (r *Router) apply(ctx context.Context, plan *Plan) error {
 		r.announce(h)
 	}
 	r.kickSupervisor()
+	return nil
+}
+
+// startAll starts hops, carriers first; all or none.
+func (r *Router) startAll(fresh []*hop) error {
+	r.starting.Store(&fresh)
+	defer r.starting.Store(nil)
+	for i, h := range fresh {
+		if h.refresh(); h.isDown() {
+			continue
+		}
+		if err := h.start(); err != nil {
+			for ; i >= 0; i-- {
+				fresh[i].remove()
+			}
+			return err
+		}
+	}
 	return nil
 }
 
