@@ -11,22 +11,37 @@ import (
 // owner may read or write (not on Windows, whose files have no mode). The error
 // is an *Error.
 func Load(path string) (*File, error) {
+	f, errs := load(path)
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return f, nil
+}
+
+// LoadAll is Load for who wants to mend a file in one go: the error joins the
+// *Error of every line that has one.
+func LoadAll(path string) (*File, error) {
+	f, errs := load(path)
+	return f, errors.Join(errs...)
+}
+
+func load(path string) (*File, []error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, []error{fileError(path, err)}
 	}
 	defer func() { _ = file.Close() }() // only read
 	info, err := file.Stat()            // of the open file: the path may name another by now
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, []error{fileError(path, err)}
 	}
 	if info.IsDir() {
-		return nil, &Error{File: path, Err: errors.New("a directory: give the path of a wg-quick file")}
+		return nil, []error{&Error{File: path, Err: errors.New("a directory: give the path of a wg-quick file")}}
 	}
 	if err := checkMode(path, info); err != nil {
-		return nil, &Error{File: path, Err: err}
+		return nil, []error{&Error{File: path, Err: err}}
 	}
-	return Parse(path, file)
+	return parseAll(path, file)
 }
 
 // fileError drops the path that err repeats.

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -47,6 +49,42 @@ func TestLoadErrors(t *testing.T) {
 		if tt.is != nil && !errors.Is(err, tt.is) || tt.want != "" && err.Error() != tt.want {
 			t.Errorf("got  %v\nwant %s", err, tt.want)
 		}
+	}
+}
+
+// Every line that is wrong is reported, and nothing that only follows from it.
+func TestLoadAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broken.conf")
+	text := "[Interface]\nPrivateKey = x\nMTU = y\n[Pear]\nPublicKey = x\n" + testPeer + "Endpoint = z\n[Peer]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := LoadAll(path)
+	if f != nil || err == nil {
+		t.Fatalf("got %v, %v", f, err)
+	}
+	var lines []int
+	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
+		var at *Error
+		if !errors.As(e, &at) {
+			t.Fatalf("not an *Error: %v", e)
+		}
+		lines = append(lines, at.Line)
+	}
+	if want := []int{2, 3, 4, 8}; !slices.Equal(lines, want) {
+		t.Errorf("errors in lines %v, want %v:\n%v", lines, want, err)
+	}
+	if err := os.WriteFile(path, []byte("[Interface]\n"+strings.Repeat("x = y\n", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadAll(path); strings.Count(err.Error(), "\n") != maxErrors-1 {
+		t.Errorf("%d lines", strings.Count(err.Error(), "\n")+1)
+	}
+	if err := os.WriteFile(path, []byte(testMinimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := LoadAll(path); f == nil || err != nil {
+		t.Errorf("a file without errors: %v, %v", f, err)
 	}
 }
 

@@ -20,34 +20,52 @@ const (
 	maxAddresses = 64
 	maxDNS       = 64
 	maxHooks     = 256 // of all four kinds together
+	maxErrors    = 20  // reported
 )
 
 // Parse reads one wg-quick file. The path names it in errors, and its last
-// element names the hop. The error is an *Error.
+// element names the hop. The error is an *Error, the first in the file.
 func Parse(path string, r io.Reader) (*File, error) {
+	f, errs := parseAll(path, r)
+	if len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return f, nil
+}
+
+// parseAll is Parse that goes on with the next line after an error, up to
+// maxErrors of them.
+func parseAll(path string, r io.Reader) (*File, []error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
-		return nil, &Error{File: path, Err: err}
+		return nil, []error{&Error{File: path, Err: err}}
 	}
 	if len(text) > maxFile {
-		return nil, &Error{File: path, Err: fmt.Errorf("longer than %d bytes: not a wg-quick file", maxFile)}
+		return nil, []error{&Error{File: path, Err: fmt.Errorf("longer than %d bytes: not a wg-quick file", maxFile)}}
 	}
 	p := newParser(path)
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
-		return nil, p.fail("", errors.New("text in UTF-16: save the file as UTF-8"))
+		return nil, []error{p.fail("", errors.New("text in UTF-16: save the file as UTF-8"))}
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, p.fail("", errors.New("not a text file: it has bytes of zero"))
+		return nil, []error{p.fail("", errors.New("not a text file: it has bytes of zero"))}
 	}
+	var errs []error
 	for line := range strings.Lines(string(text)) {
 		p.line++
 		if err := p.parseLine(line); err != nil {
-			return nil, err
+			errs = append(errs, err)
+		}
+		if len(errs) == maxErrors {
+			return nil, errs
 		}
 	}
+	if len(errs) > 0 { // what finish missed could be in the lines that failed
+		return nil, errs
+	}
 	if err := p.finish(); err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
 	return p.file, nil
 }
@@ -57,6 +75,7 @@ type parser struct {
 	file    *File
 	line    int
 	section string // "Interface", "Peer", or "" before the first
+	skip    bool   // the section's own line failed: its fields mean nothing
 
 	interfaceFields, peerFields []field
 	interfaceSeen, peerSeen     map[string]int // line of each key; peerSeen: of this peer
@@ -108,7 +127,12 @@ func (p *parser) parseLine(line string) error {
 		return nil
 	}
 	if strings.HasPrefix(text, "[") {
-		return p.parseSection(text)
+		err := p.parseSection(text)
+		p.skip = err != nil
+		return err
+	}
+	if p.skip {
+		return nil
 	}
 	key, val, ok := strings.Cut(text, "=")
 	if !ok {
@@ -137,7 +161,7 @@ func (p *parser) parseSection(text string) error {
 	}
 	p.file.Peers = append(p.file.Peers, Peer{Line: p.line})
 	p.peerSeen = make(map[string]int)
-	return p.missingPeerKey(len(p.file.Peers) - 2)
+	return nil
 }
 
 func (p *parser) parseField(key string, v value) error {
@@ -179,9 +203,6 @@ func (p *parser) finish() error {
 		p.section = "Peer"
 		return p.fail("", errors.New("missing: there is nothing to connect to"))
 	}
-	if err := p.missingPeerKey(len(f.Peers) - 1); err != nil {
-		return err
-	}
 	if err := p.checkPublicKeys(); err != nil {
 		return err
 	}
@@ -192,24 +213,17 @@ func (p *parser) finish() error {
 	return nil
 }
 
-// missingPeerKey fails if the i'th peer, whose section has ended, has no public
-// key.
-func (p *parser) missingPeerKey(i int) error {
-	if i < 0 || !p.file.Peers[i].PublicKey.IsZero() {
-		return nil
-	}
-	p.section, p.line = "Peer", p.file.Peers[i].Line
-	return p.fail("PublicKey", errors.New("missing: each [Peer] needs one"))
-}
-
-// checkPublicKeys fails if two peers have the same public key, or one has the
-// file's own: WireGuard would drop one of them without a word.
+// checkPublicKeys fails if a peer has no public key, two have the same, or one
+// has the file's own: WireGuard would drop one of them without a word.
 func (p *parser) checkPublicKeys() error {
 	own := p.file.Interface.PrivateKey.Public()
 	first := make(map[router.Key]int, len(p.file.Peers))
 	p.section = "Peer"
 	for _, peer := range p.file.Peers {
 		p.line = peer.Line
+		if peer.PublicKey.IsZero() {
+			return p.fail("PublicKey", errors.New("missing: each [Peer] needs one"))
+		}
 		if peer.PublicKey == own {
 			return p.fail("PublicKey", errors.New("belongs to this file's own PrivateKey: it must be the relay's"))
 		}

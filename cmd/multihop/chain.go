@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"net/netip"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"multihop/conf"
@@ -21,17 +25,21 @@ func addFragmentFlag(cmd *cobra.Command, into *bool) {
 		"let carried hops send their datagrams in fragments, so that each keeps an MTU of 1280 however deep it lies")
 }
 
-// parseRoutes parses the values of --route.
-func parseRoutes(values []string) ([]conf.RouteFlag, error) {
-	flags := make([]conf.RouteFlag, 0, len(values))
+// parseRoutes parses the values of --route. The warnings name those that are
+// not taken as they stand.
+func parseRoutes(values []string) (flags []conf.RouteFlag, warnings []string, err error) {
 	for _, v := range values {
 		f, err := conf.ParseRouteFlag(v)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		flags = append(flags, f)
+		given := strings.TrimSpace(v[strings.LastIndexByte(v, '=')+1:])
+		if p, err := netip.ParsePrefix(given); err == nil && p != p.Masked() {
+			warnings = append(warnings, fmt.Sprintf("--route %s: %s has host bits: read as %s", v, p, f.Prefix))
+		}
 	}
-	return flags, nil
+	return flags, warnings, nil
 }
 
 // loadChain reads files and puts each inside the one before it.

@@ -50,14 +50,32 @@ The proof is read at the relays (what each decapsulated) and at the sites (where
 packets came from), not at the client. The exit status is 1 if a path was not
 proven. It takes a few seconds.`),
 		Example: "  multihop demo",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := d.run(cmd.Context(), cmd.OutOrStdout()); err != nil {
+			out := &checkedWriter{w: cmd.OutOrStdout()}
+			if err := errors.Join(d.run(cmd.Context(), out), out.err); err != nil {
 				return fmt.Errorf("demo: %w", err)
 			}
 			return nil
 		},
 	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// A checkedWriter remembers the first error of w: a table that nobody got
+// proves nothing.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // A fetched is what the client measured of one site.
@@ -84,6 +102,9 @@ func (d *demo) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	w.describe(out, plan)
 	results, err := d.fetchAll(ctx, w, plan)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	if err != nil {
 		return err
 	}
@@ -118,11 +139,14 @@ func (d *demo) fetchAll(ctx context.Context, w *demoNet, plan *router.Plan) (res
 	defer func() { err = errors.Join(err, r.Close(), <-ran) }()
 
 	transport := &http.Transport{DialContext: stack.DialContext}
-	defer transport.CloseIdleConnections()
+	defer func() {
+		transport.CloseIdleConnections()
+		w.net.Host(w.client).Settle() // before the stack is closed
+	}()
 	for _, s := range w.sites {
 		results = append(results, d.fetch(ctx, &http.Client{Transport: transport}, s))
 	}
-	return results, ctx.Err()
+	return results, nil
 }
 
 // fetch measures one site.

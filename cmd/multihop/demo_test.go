@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -57,6 +60,45 @@ func TestDemo(t *testing.T) {
 	}
 	if !strings.Contains(out, "proven: each site") {
 		t.Error("it does not say that it is proven")
+	}
+}
+
+// A broken is an output that refuses everything.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// TestDemoFails: a demo that nobody could read, or that was interrupted, has
+// proven nothing.
+func TestDemoFails(t *testing.T) {
+	tests := []struct {
+		name  string
+		out   io.Writer
+		after time.Duration // of the interruption; 0: none
+		want  string
+	}{
+		{"output", broken{}, 0, "demo: no space left"},
+		{"interrupted at once", io.Discard, time.Nanosecond, "demo: interrupted"},
+		{"interrupted", io.Discard, 300 * time.Millisecond, "demo: interrupted"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			defer goleak.VerifyNone(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			d := &demo{size: 1 << 16, span: time.Second, timeout: 20 * time.Second}
+			if tt.after > 0 {
+				d.size = 1 << 30
+				time.AfterFunc(tt.after, cancel)
+			}
+			cmd := d.command()
+			cmd.SetArgs(nil)
+			cmd.SetOut(tt.out)
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			if err := cmd.ExecuteContext(ctx); err == nil || err.Error() != tt.want {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -60,14 +61,22 @@ func (in *instance) run(ctx context.Context) (err error) {
 
 func (in *instance) onExit(f func() error) { in.undo = append(in.undo, f) }
 
-// openTUN makes the TUN and the router that owns it.
-func (in *instance) openTUN(ctx context.Context) error {
-	switch taken, err := host.Exists(in.name); {
+// nameFree checks that a TUN of that name can be made.
+func nameFree(name string) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("--name: %w", err)
+	}
+	switch taken, err := host.Exists(name); {
 	case err != nil:
 		return err
 	case taken:
-		return fmt.Errorf("%s: an interface of that name exists: choose another with --name", in.name)
+		return fmt.Errorf("%s: an interface of that name exists: choose another with --name", name)
 	}
+	return nil
+}
+
+// openTUN makes the TUN and the router that owns it.
+func (in *instance) openTUN(ctx context.Context) error {
 	dev, err := tun.Open(in.name, in.plan.MTU)
 	if err != nil {
 		return err
@@ -155,6 +164,9 @@ func (in *instance) serve(ctx context.Context) error {
 		err := in.router.Run(ctx)
 		if err == nil && ctx.Err() == nil {
 			err = errors.New("the router stopped by itself")
+		}
+		if errors.Is(err, os.ErrClosed) { // so the TUN says when its interface is deleted
+			err = fmt.Errorf("%s: the TUN is gone: somebody deleted it", in.name)
 		}
 		return err
 	})

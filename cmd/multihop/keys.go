@@ -19,7 +19,7 @@ func newGenkeyCommand() *cobra.Command {
 		Short:   "Print a new private key",
 		Long:    "Print a new private key in base64, as \"wg genkey\" does.",
 		Example: "  umask 077; multihop genkey > private.key",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return printSecret(cmd, router.NewPrivateKey())
 		},
@@ -32,7 +32,7 @@ func newGenpskCommand() *cobra.Command {
 		Short:   "Print a new preshared key",
 		Long:    "Print a new preshared key in base64, as \"wg genpsk\" does.",
 		Example: "  umask 077; multihop genpsk > preshared.key",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return printSecret(cmd, router.NewPresharedKey())
 		},
@@ -45,7 +45,7 @@ func newPubkeyCommand() *cobra.Command {
 		Short:   "Print the public key of a private key read from stdin",
 		Long:    "Read a private key in base64 from stdin and print its public key, as \"wg pubkey\" does.",
 		Example: "  multihop pubkey < private.key",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1024)).ReadString('\n')
 			if err != nil && !errors.Is(err, io.EOF) {

@@ -20,10 +20,18 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stderr))
 }
 
-// run executes one command and returns the exit status. Ctrl-C and SIGTERM end
-// its context; a second one ends the process at once.
+// run executes one command and returns the exit status. Ctrl-C, SIGTERM and the
+// loss of the terminal end its context; a second one ends the process at once.
 func run(args []string, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if err := noCoreDumps(); err != nil { // most commands have keys in memory
+		fmt.Fprintln(stderr, "multihop:", err)
+		return 1
+	}
+	end := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		end = append(end, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), end...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 

@@ -59,6 +59,11 @@ func routeGet(ctx context.Context, w io.Writer, dir, name, addr string) error {
 	if err != nil {
 		return fmt.Errorf("route get: %q is not an address", addr)
 	}
+	if name != "" {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("route get: --name: %w", err)
+		}
+	}
 	name, err = theInstance(ctx, dir, name)
 	if err != nil {
 		return err

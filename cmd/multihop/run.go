@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +40,8 @@ func newRunCommand() *cobra.Command {
 Run a chain in the foreground: each wg-quick file is one hop, the first on the
 host's network, the others carried inside the one before. It creates one TUN
 with its addresses and, per prefix, one route with the MTU of its hop; prints
-what goes where; and then logs what changes. Ctrl-C and SIGTERM undo everything.
+what goes where; and then logs what changes. Ctrl-C, SIGTERM and a terminal that
+is closed (SIGHUP) undo everything.
 
 Routes are the files' AllowedIPs, and the inner hop wins: what a hop further in
 covers never leaves further out. With --route, those of all files are discarded
@@ -91,10 +94,11 @@ func runChain(ctx context.Context, paths []string, o *runOptions, out io.Writer,
 	if o.table != tableAuto && o.table != tableOff {
 		return fmt.Errorf("--table %s: want %s or %s", o.table, tableAuto, tableOff)
 	}
-	if err := noCoreDumps(); err != nil { // they would hold the keys
+	signal.Ignore(syscall.SIGPIPE) // who reads the log may go; the packets are to stay
+	if err := nameFree(o.name); err != nil {
 		return err
 	}
-	routes, err := parseRoutes(o.routes)
+	routes, ignored, err := parseRoutes(o.routes)
 	if err != nil {
 		return err
 	}
@@ -110,9 +114,9 @@ func runChain(ctx context.Context, paths []string, o *runOptions, out io.Writer,
 	if err != nil {
 		return err
 	}
-	writeWarnings(out, warnings)
+	writeWarnings(out, append(ignored, warnings...))
 	if err := writePlan(out, o.name, plan, chained.LeftOut); err != nil {
-		return err
+		log.Warn("the plan cannot be printed", "err", err)
 	}
 	if found := loops(plan); len(found) > 0 && o.table != tableOff {
 		return fmt.Errorf("%v: give the prefixes that you want with --route, or --table off and routes of your own", found[0])

@@ -33,7 +33,7 @@ nanoseconds. Private and preshared keys are never shown.`),
 		Example: text(`
   multihop show
   multihop show mh0 --json | jq '.hops[].peers[].latest_handshake'`),
-		Args:              cobra.MaximumNArgs(1),
+		Args:              atMostOneName,
 		ValidArgsFunction: completeInstances,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd.Context(), cmd.OutOrStdout(), control.Dir, args, asJSON)
@@ -49,6 +49,11 @@ func show(ctx context.Context, w io.Writer, dir string, names []string, asJSON b
 		var err error
 		if names, err = control.Names(dir); err != nil {
 			return err
+		}
+	}
+	for _, name := range names {
+		if err := checkName(name); given && err != nil {
+			return fmt.Errorf("show: %w", err)
 		}
 	}
 	shown := 0

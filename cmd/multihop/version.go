@@ -15,7 +15,7 @@ func newVersionCommand() *cobra.Command {
 		Short:   "Print the version of multihop and of the WireGuard inside",
 		Long:    "Print the version of multihop, the Go release and platform it was built with and for, and the version of wireguard-go inside.",
 		Example: "  multihop version",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return writeVersion(cmd.OutOrStdout())
 		},

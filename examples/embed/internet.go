@@ -8,6 +8,9 @@ import (
 	"multihop/router"
 )
 
+// clientAddr is the program's address on the internet.
+const clientAddr = "192.0.2.1"
+
 // An internet stands in for a provider's relays and a site.
 type internet struct {
 	net         *memnet.Net
@@ -46,6 +49,9 @@ func peer(r *memnet.Relay) []router.Peer {
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 	}}
 }
+
+// settle waits until the client's last packets have passed.
+func (w *internet) settle() { w.net.Host(netip.MustParseAddr(clientAddr)).Settle() }
 
 func (w *internet) close() {
 	if w.site != nil {

@@ -53,14 +53,17 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	r := router.New(&router.Options{
-		Bind: func(string) conn.Bind { return world.net.Bind(addrs("192.0.2.1")...) },
+		Bind: func(string) conn.Bind { return world.net.Bind(addrs(clientAddr)...) },
 	})
 	if err := errors.Join(r.SetTUN(tun.Queue(dev)), r.Apply(ctx, plan)); err != nil {
 		return errors.Join(err, r.Close())
 	}
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }() // until Close
-	defer func() { err = errors.Join(err, r.Close(), <-done) }()
+	defer func() {
+		world.settle() // netstack wants no TCP under way when it is closed
+		err = errors.Join(err, r.Close(), <-done)
+	}()
 
 	client := http.Client{Transport: &http.Transport{DialContext: stack.DialContext, DisableKeepAlives: true}}
 	resp, err := client.Get("http://203.0.113.80/") // the site answers with the address that it saw

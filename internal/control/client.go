@@ -25,6 +25,10 @@ const maxAnswer = 16 << 20
 // ErrNotRunning is wrapped by a Client's error when nobody listens.
 var ErrNotRunning = errors.New("no such instance is running")
 
+// ErrNoAnswer is wrapped by a Client's error when the instance is there, but
+// says nothing until the context's deadline: it is stopped, or hangs.
+var ErrNoAnswer = errors.New("does not answer")
+
 var errNotAllowed = errors.New("not allowed to ask: only root and the user who runs it are")
 
 // A Client asks one instance. It is safe for concurrent use and holds nothing
@@ -69,12 +73,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, connectError(err))
+		return c.explain(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
+		return c.explain(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var p problem
@@ -89,19 +93,21 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return nil
 }
 
-// connectError says in its own words what net/http wraps three times.
-func connectError(err error) error {
+// explain says in its own words what net/http wraps three times.
+func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return ErrNotRunning
+		err = ErrNotRunning
 	case errors.Is(err, fs.ErrPermission):
-		return errNotAllowed
+		err = errNotAllowed
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s %w", c.name, ErrNoAnswer)
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		return wrapped.Err
+		err = wrapped.Err
 	}
-	return err
+	return fmt.Errorf("%s: %w", c.name, err)
 }
 
 // Names lists the instances that have a socket in dir, sorted. One that was

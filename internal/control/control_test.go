@@ -137,6 +137,22 @@ func TestNotRunning(t *testing.T) {
 	}
 }
 
+// One that is stopped still has its socket, which connects.
+func TestNoAnswer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	l, err := Listen(dir, "mh0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = NewClient(dir, "mh0").Status(ctx)
+	if !errors.Is(err, ErrNoAnswer) || err.Error() != "mh0 does not answer" {
+		t.Errorf("Status: %v, want that it does not answer", err)
+	}
+}
+
 func TestHandlerRefuses(t *testing.T) {
 	tests := []struct {
 		name, method, target string

@@ -29,7 +29,7 @@ var build = sync.OnceValues(func() (built, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := netlab.RunAlone(m)
 	if os.Geteuid() == 0 {
 		if b, _ := build(); b.dir != "" {
 			_ = os.RemoveAll(b.dir)

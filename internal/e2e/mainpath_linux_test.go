@@ -10,12 +10,8 @@ import (
 	"multihop/internal/netlab"
 )
 
-// Sizes of TCP transfers, for each route in each direction: where endpoints and
-// payloads are of one family, and where they are not.
-const (
-	bulk  = 256 << 20
-	mixed = 32 << 20
-)
+// bulk is the size of a TCP transfer, for each route in each direction.
+const bulk = 256 << 20
 
 // providerRoutes send near through the entry and far through the exit, out of
 // two files that say /0.
@@ -53,17 +49,13 @@ func mainPath(t *testing.T, like netip.Addr) {
 			near, far := e2e.NearAddr().Of(f.like), e2e.FarAddr().Of(f.like)
 			reaches(t, n, near, e2e.Outer().Of(f.like))
 			reaches(t, n, far, e2e.Inner().Of(f.like))
-			size := int64(mixed)
-			if f.like == like {
-				size = bulk
-			}
 			t.Run("TCP", func(t *testing.T) {
 				for _, route := range []struct{ addr, want netip.Addr }{
 					{near, e2e.Outer().Of(f.like)}, {far, e2e.Inner().Of(f.like)},
 				} {
 					t.Run(route.addr.String(), func(t *testing.T) {
 						t.Parallel() // both routes at once
-						transfers(t, n, route.addr, route.want, size)
+						transfers(t, n, route.addr, route.want, bulk)
 					})
 				}
 			})

@@ -25,14 +25,18 @@ type RelayOptions struct {
 
 	// Preshared gives the inner tunnel a preshared key.
 	Preshared bool
+
+	// Open makes the peers' AllowedIPs at the relays everything: each relay
+	// sends the client whatever is put into its tunnel.
+	Open bool
 }
 
 // exitMark is on the exit relay's own datagrams.
 const exitMark = 7
 
-// StartRelays runs the two relays, until the test ends. Their peers may have
-// the tunnel addresses only, so that a relay takes nothing that was not
-// translated.
+// StartRelays runs the two relays, until the test ends. Unless they are Open,
+// their peers may have the tunnel addresses only, so that a relay takes nothing
+// that was not translated.
 func (n *Network) StartRelays(tb testing.TB, o RelayOptions) *Relays {
 	tb.Helper()
 	r := &Relays{
@@ -47,6 +51,11 @@ func (n *Network) StartRelays(tb testing.TB, o RelayOptions) *Relays {
 		// relay itself sends is for the outer one.
 		n.Exit.Detour(exitMark, "198.51.100.1", "2001:db8:2::1")
 	}
+	outerPeer, innerPeer := hosts(Outer()), hosts(inner)
+	if o.Open {
+		outerPeer = Prefixes("0.0.0.0/0", "::/0")
+		innerPeer = outerPeer
+	}
 	if o.Preshared {
 		r.Preshared = netlab.NewKey()
 	}
@@ -54,13 +63,13 @@ func (n *Network) StartRelays(tb testing.TB, o RelayOptions) *Relays {
 		Name: n.Unique("entry"), PrivateKey: r.EntryKey, ListenPort: EntryPort,
 		Addrs:  Prefixes("10.64.0.1/32", "fd64::1/128"),
 		Routes: Prefixes("10.64.0.0/24", "fd64::/64"),
-		Peers:  []netlab.TunnelPeer{{PublicKey: r.OuterKey.Public(), AllowedIPs: hosts(Outer())}},
+		Peers:  []netlab.TunnelPeer{{PublicKey: r.OuterKey.Public(), AllowedIPs: outerPeer}},
 	})
 	r.Exit = n.Exit.StartTunnel(tb, n.Programs.WireGuardGo, netlab.TunnelConfig{
 		Name: n.Unique("exit"), PrivateKey: r.ExitKey, ListenPort: ExitPort, FwMark: exitMark,
 		Addrs:  innerOwn,
 		Routes: innerNets,
-		Peers:  []netlab.TunnelPeer{{PublicKey: r.InnerKey.Public(), PresharedKey: r.Preshared, AllowedIPs: hosts(inner)}},
+		Peers:  []netlab.TunnelPeer{{PublicKey: r.InnerKey.Public(), PresharedKey: r.Preshared, AllowedIPs: innerPeer}},
 	})
 	return r
 }

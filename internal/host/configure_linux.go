@@ -85,12 +85,19 @@ func Configure(c Config) (_ *Applied, err error) {
 		return nil, fmt.Errorf("up: %w", err)
 	}
 	a.up = true
+	theirs, err := a.hostRoutes(c.Routes)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range c.Routes {
 		if r.Prefix.Addr().Is6() && noIPv6 != "" {
 			continue
 		}
 		if err := a.addRoute(r, c.address(r.Prefix.Addr().Is6())); err != nil {
 			return nil, err
+		}
+		for _, t := range theirs[r.Prefix] {
+			a.Warnings = append(a.Warnings, fmt.Sprintf("route %s takes the place of this host's own, %s, until the end", r.Prefix, t))
 		}
 	}
 	return a, nil
@@ -136,7 +143,7 @@ func (a *Applied) addRoute(r Route, src netip.Addr) error {
 	}
 	err := a.netlink.RouteAdd(n) // exclusive: fails where one is
 	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("route %s: this host has another route for exactly that prefix: remove it first: %w", r.Prefix, err)
+		return fmt.Errorf("route %s: this host has another route for exactly that prefix and metric: remove it first: %w", r.Prefix, err)
 	}
 	if err != nil {
 		return fmt.Errorf("route %s: %w", r.Prefix, err)

@@ -61,6 +61,39 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+// A route of the host with a larger metric stays, and is named.
+func TestConfigureShadows(t *testing.T) {
+	newHost(t)
+	for _, r := range []struct {
+		prefix string
+		metric int
+	}{{"203.0.113.0/24", 100}, {"2001:db8:20::/48", 2048}} {
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link(t, "eth0").Attrs().Index,
+			Dst: ipNet(netip.MustParsePrefix(r.prefix)), Priority: r.metric}))
+	}
+	before := snapshot(t)
+	a, err := Configure(config("203.0.113.0/24", "203.0.0.0/16", "2001:db8:20::/48"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"route 203.0.113.0/24 takes the place of this host's own, 203.0.113.0/24 dev eth0 metric 100, until the end",
+		"route 2001:db8:20::/48 takes the place of this host's own, 2001:db8:20::/48 dev eth0 metric 2048, until the end",
+	}
+	if !slices.Equal(a.Warnings, want) {
+		t.Errorf("warnings\n%s\nwant\n%s", strings.Join(a.Warnings, "\n"), strings.Join(want, "\n"))
+	}
+	for dst, device := range map[string]string{"203.0.113.9": "mh0", "2001:db8:20::9": "mh0", "203.0.112.9": "mh0"} {
+		if p, err := RouteTo(netip.MustParseAddr(dst)); err != nil || p.Interface != device {
+			t.Errorf("path to %s: %+v, %v", dst, p, err)
+		}
+	}
+	must(t, a.Close())
+	if after := snapshot(t); !slices.Equal(before, after) {
+		t.Errorf("before\n%s\nafter\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+}
+
 func TestCloseAfterTheTUNVanished(t *testing.T) {
 	newHost(t)
 	a, err := Configure(config("10.20.0.0/16", "2001:db8:20::/48"))

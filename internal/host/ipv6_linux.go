@@ -86,15 +86,7 @@ func (a *Applied) overlapping(p netip.Prefix) (string, error) {
 		return "", fmt.Errorf("list of IPv6 routes: %w", err)
 	}
 	for _, r := range routes {
-		dst := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		if r.Dst != nil {
-			addr, ok := netip.AddrFromSlice(r.Dst.IP)
-			if !ok {
-				continue
-			}
-			bits, _ := r.Dst.Mask.Size()
-			dst = netip.PrefixFrom(addr, bits)
-		}
+		dst := destination(r, netip.IPv6Unspecified())
 		if dst.Addr().IsLinkLocalUnicast() || dst.Addr().IsMulticast() || dst.Addr().IsLoopback() {
 			continue
 		}

@@ -1,6 +1,15 @@
 package memnet
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
+
+// How long a host must be still to have settled, and how long Settle waits.
+const (
+	settleStill = 20 * time.Millisecond
+	settleWait  = time.Second
+)
 
 // A Host is a place in a Net where packets enter and leave. It is safe for
 // concurrent use.
@@ -64,6 +73,24 @@ func (h *Host) Send(pkts [][]byte) {
 		pkts = changed
 	}
 	h.net.route(pkts)
+}
+
+// Settle waits until the host has sent and received nothing for 20 ms, a second
+// at most. A netstack must not be closed before: its Close panics under a packet
+// that one of its TCP connections still sends. A nil Host has settled.
+func (h *Host) Settle() {
+	if h == nil {
+		return
+	}
+	deadline := time.Now().Add(settleWait)
+	for before := h.Counters(); time.Now().Before(deadline); {
+		time.Sleep(settleStill)
+		now := h.Counters()
+		if now == before {
+			return
+		}
+		before = now
+	}
 }
 
 func (h *Host) receive(pkts [][]byte) {

@@ -84,7 +84,9 @@ func (s *Site) Drops() tun.Drops { return s.dev.Drops() }
 func (s *Site) Close() error {
 	var err error
 	s.close.Do(func() {
-		err = errors.Join(s.server.Close(), s.dev.Close())
+		err = s.server.Close()
+		s.host.Settle() // what the server closed says goodbye
+		err = errors.Join(err, s.dev.Close())
 		s.tasks.Wait()
 	})
 	return err

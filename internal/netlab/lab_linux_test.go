@@ -76,7 +76,10 @@ func TestTunnel(t *testing.T) {
 		Without: []netlab.Flow{netlab.UDPFlow(netip.MustParseAddr("192.0.2.2"), endpoint)},
 		Match:   func(p *netlab.Packet) bool { return !p.Neighbourly() },
 	})
-	inside := l.relay.Capture(t, l.far.Config.Name, netlab.CaptureOptions{Keep: 1})
+	inside := l.relay.Capture(t, l.far.Config.Name, netlab.CaptureOptions{
+		Keep:  1,
+		Match: func(p *netlab.Packet) bool { return !p.Neighbourly() },
+	})
 
 	tests := []struct{ name, target, source string }{
 		{"IPv4", "203.0.113.2", "10.64.0.2"},

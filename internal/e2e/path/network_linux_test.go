@@ -95,7 +95,7 @@ type built struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := netlab.RunAlone(m)
 	if os.Geteuid() == 0 {
 		if b, _ := build(); b.dir != "" {
 			_ = os.RemoveAll(b.dir)
