@@ -135,7 +135,7 @@ func (d *demo) fetchAll(ctx context.Context, w *demoNet, plan *router.Plan) (res
 		return nil, errors.Join(err, r.Close())
 	}
 	ran := make(chan error, 1)
-	go func() { ran <- r.Run(ctx) }() // until Close
+	go func() { ran <- r.Run(context.WithoutCancel(ctx)) }() // until Close, when the stack is still
 	defer func() { err = errors.Join(err, r.Close(), <-ran) }()
 
 	transport := &http.Transport{DialContext: stack.DialContext}

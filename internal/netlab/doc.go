@@ -18,7 +18,8 @@
 // when the test process dies. So nothing is left behind, whatever happens,
 // and no lab can disturb another one or the machine. What does share a space
 // with the machine, sockets in the file system, gets names that are unique
-// ([Lab.Unique]).
+// ([Lab.Unique]). And the processors: packages whose tests keep them busy take
+// turns ([RunAlone]).
 //
 // Everything needs root: [Require] says so to the test.
 package netlab
