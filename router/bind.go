@@ -128,7 +128,12 @@ const receiveRetries = 10
 // packets, stamps what it received, and ends only with net.ErrClosed, having
 // told the supervisor if that was not our doing.
 func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.ReceiveFunc {
+	last := 0 // how many buffers the device has replaced, or used up, since
 	return func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+		for _, buf := range bufs[:last] {
+			b.port.freed(buf)
+		}
+		last = 0
 		if !b.port.admitIn(done) {
 			return 0, net.ErrClosed
 		}
@@ -137,6 +142,7 @@ func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.Re
 			n, err := fn(bufs, sizes, eps)
 			if err == nil {
 				b.port.enterIn(bufs[:n], sizes[:n])
+				last = n
 				return n, nil
 			}
 			var of net.Error

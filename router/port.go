@@ -213,8 +213,12 @@ func (p *port) peer(pkt []byte) (int, bool) {
 	return p.peers.Lookup(m.Dst)
 }
 
-// The trailer's number: peer above, sequence below.
-const seqBits = 48
+// The trailer's number: outbound the peer above and the sequence below, inbound
+// a bit that no peer has and the sequence. Both directions share buffers.
+const (
+	seqBits    = 48
+	inboundBit = 1 << 63
+)
 
 // enterOut returns the number of the next packet to peer i.
 func (p *port) enterOut(i int) uint64 {
@@ -282,21 +286,29 @@ func (p *port) stillMine(pkt []byte) bool {
 }
 
 // admitIn waits while the device is full of packets to decrypt. False: done.
-// Where nothing comes out for a while the packets were dropped inside: garbage
-// that nobody could decrypt. A window takes 0.4 ms to decrypt; a longer patience
-// would let a stranger who floods a hop with garbage slow it down.
+// Garbage that nobody can decrypt never reaches Write: what became of it shows in
+// the device's free buffers. If even those say nothing, and nothing comes out
+// for a while, the packets are taken for lost.
 func (p *port) admitIn(done <-chan struct{}) bool {
-	const patience = time.Millisecond
+	const (
+		look     = time.Millisecond
+		patience = 10 * time.Millisecond
+	)
 	f := &p.inbound
+	since := int64(0) // when the wait began
 	for f.full(p.size) {
 		p.inMov.waiting.Add(1)
 		if f.full(p.size) {
-			t := time.NewTimer(patience)
+			t := time.NewTimer(look)
 			select {
 			case <-p.inMov.token:
 			case <-t.C:
+				p.probe()
 				now := p.hop.r.clock()
-				if p.writing.Load() == 0 && now-p.wroteLast.Load() > int64(patience) {
+				if since == 0 {
+					since = now
+				}
+				if p.writing.Load() == 0 && now-max(p.wroteLast.Load(), since) > int64(patience) {
 					f.empty(now)
 				}
 			case <-done:
@@ -314,6 +326,32 @@ func (p *port) admitIn(done <-chan struct{}) bool {
 	return true
 }
 
+// probes is how many free buffers of the device are looked at.
+const probes = 4
+
+// probe looks at a few of the device's free buffers: one that holds the number
+// of an inbound packet says that this packet is done with.
+func (p *port) probe() {
+	if p.dev == nil {
+		return
+	}
+	var bufs [probes]*[device.MaxMessageSize]byte
+	for i := range bufs {
+		bufs[i] = p.dev.GetMessageBuffer()
+		p.freed(bufs[i][:])
+	}
+	for _, b := range bufs {
+		p.dev.PutMessageBuffer(b)
+	}
+}
+
+// freed learns from a buffer that the device does not use any more.
+func (p *port) freed(b []byte) {
+	if n, ok := stamped(b); ok && n&inboundBit != 0 {
+		p.inbound.leave(n &^ inboundBit)
+	}
+}
+
 // enterIn stamps the data packets among what was received.
 func (p *port) enterIn(bufs [][]byte, sizes []int) {
 	n := 0
@@ -323,7 +361,7 @@ func (p *port) enterIn(bufs [][]byte, sizes []int) {
 		if isData(b[:sizes[i]]) {
 			n++
 			seq++
-			stamp(b, seq)
+			stamp(b, seq|inboundBit)
 		}
 	}
 	p.inbound.in.Store(seq)
@@ -338,8 +376,8 @@ func (p *port) Write(bufs [][]byte, offset int) (int, error) {
 	p.writing.Add(1)
 	newest := uint64(0)
 	for _, b := range bufs {
-		if seq, ok := stamped(b); ok {
-			newest = max(newest, seq)
+		if n, ok := stamped(b); ok && n&inboundBit != 0 {
+			newest = max(newest, n&^inboundBit)
 		}
 	}
 	p.writes.RLock()

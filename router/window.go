@@ -15,7 +15,9 @@ import (
 // sequence number at the seam where it enters, which travels with it in the
 // last bytes of wireguard-go's 64 KiB array (whose full capacity both seams
 // see), and is read where it leaves. In flight = newest in - newest out: what
-// dies inside is forgotten as soon as a later packet comes out.
+// dies inside is forgotten as soon as a later packet comes out. Inbound, where a
+// stranger's garbage dies, the number is also read from buffers that are free
+// again.
 
 // trailer is the space of a sequence number at the end of an array.
 const trailer = 8
