@@ -73,7 +73,7 @@ func TestStaleAfterApply(t *testing.T) {
 			l.apply()
 			before := decapsulated(l.exit, dst)
 			must(t, l.exit.Start())
-			eventually(t, 20*time.Second, "the exit's session", func() bool {
+			eventually(t, 60*time.Second, "the exit's session", func() bool {
 				for _, p := range l.hop("exit").Peers {
 					return !p.LatestHandshake.IsZero()
 				}
