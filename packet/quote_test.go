@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -177,17 +178,18 @@ func FuzzQuote(f *testing.F) {
 		f.Add(b, uint8(0), b[0]>>4 == 6)
 		f.Add(b[:len(b)-3], uint8(32), b[0]>>4 == 6)
 	}
+	head4, head6 := golden(f, error4)[:28], golden(f, error6)[:48]
 	f.Fuzz(func(t *testing.T, d []byte, length uint8, v6 bool) {
 		if len(d) > 1500 {
 			return
 		}
 		var b []byte
 		if v6 {
-			b = append(golden(t, error6)[:48:48], d...)
+			b = slices.Concat(head6, d)
 			b[40], b[44] = icmp6Unreachable, length
 			b[4], b[5] = byte((len(b)-40)>>8), byte(len(b)-40)
 		} else {
-			b = append(golden(t, error4)[:28:28], d...)
+			b = slices.Concat(head4, d)
 			b[25] = length
 			b[2], b[3] = byte(len(b)>>8), byte(len(b))
 		}
