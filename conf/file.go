@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 
@@ -18,6 +19,9 @@ type File struct {
 	Interface Interface
 	Peers     []Peer // in the file's order, at least one
 	Warnings  []Warning
+
+	lines map[string]int // of each key of [Interface]
+	info  fs.FileInfo    // nil: not from a file
 }
 
 // An Interface is what the [Interface] sections of a file say.

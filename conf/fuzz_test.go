@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 		shown := render(err)
 		if err == nil {
 			checkFile(t, file)
-			var c *Chained
+			var c *Instance
 			c, err = Chain([]*File{file, file}, nil)
 			shown = render(err) + render(c) + render(file) + render(file.Interface) + render(file.Peers)
 		}

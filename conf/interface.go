@@ -35,16 +35,9 @@ func (p *parser) setListenPort(v value) error {
 	return err
 }
 
-func (p *parser) setFwMark(v value) error {
-	if strings.EqualFold(v.text, "off") {
-		return nil
-	}
-	n, err := parseUint(v.text, 1<<32-1)
-	if err != nil {
-		return fmt.Errorf("%w, or off", err)
-	}
-	p.file.Interface.FwMark = uint32(n)
-	return nil
+func (p *parser) setFwMark(v value) (err error) {
+	p.file.Interface.FwMark, err = parseMark(v.text)
+	return err
 }
 
 func (p *parser) addAddresses(v value) error {
@@ -97,19 +90,9 @@ func (p *parser) setMTU(v value) error {
 	return err
 }
 
-func (p *parser) setTable(v value) error {
-	in := &p.file.Interface
-	switch s := strings.ToLower(v.text); s {
-	case "", "auto", "off":
-		in.Table = s
-		return nil
-	}
-	n, err := parseUint(v.text, 1<<32-1)
-	if err != nil {
-		return fmt.Errorf("%w, auto or off", err)
-	}
-	in.Table = fmt.Sprint(n)
-	return nil
+func (p *parser) setTable(v value) (err error) {
+	p.file.Interface.Table, err = parseTable(v.text)
+	return err
 }
 
 func (p *parser) setSaveConfig(v value) error {
@@ -132,28 +115,4 @@ func (p *parser) addHook(hooks *[]Hook, v value) error {
 	}
 	*hooks = append(*hooks, Hook{v.raw, p.line})
 	return nil
-}
-
-// warnNotActedOn says once a key what the file asks for and this version does
-// not do.
-func (p *parser) warnNotActedOn() {
-	in := &p.file.Interface
-	for _, w := range []struct {
-		key   string
-		given bool
-		text  string
-	}{
-		{"DNS", len(in.DNS)+len(in.Search) > 0, "not acted on yet: the host keeps its own resolvers"},
-		{"Table", in.Table != "" && in.Table != "auto", "not acted on yet: routes do not depend on it"},
-		{"FwMark", in.FwMark != 0, "not acted on yet: packets get no mark from it"},
-		{"SaveConfig", in.SaveConfig, "not acted on yet: the file is never written"},
-		{"PreUp", len(in.PreUp) > 0, "not acted on yet: no command is run"},
-		{"PostUp", len(in.PostUp) > 0, "not acted on yet: no command is run"},
-		{"PreDown", len(in.PreDown) > 0, "not acted on yet: no command is run"},
-		{"PostDown", len(in.PostDown) > 0, "not acted on yet: no command is run"},
-	} {
-		if w.given {
-			p.warn(p.interfaceSeen[w.key], w.key, "%s", w.text)
-		}
-	}
 }

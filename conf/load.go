@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -26,22 +27,40 @@ func LoadAll(path string) (*File, error) {
 }
 
 func load(path string) (*File, []error) {
-	file, err := os.Open(path)
+	file, info, err := open(path, "wg-quick file")
 	if err != nil {
-		return nil, []error{fileError(path, err)}
+		return nil, []error{err}
 	}
 	defer func() { _ = file.Close() }() // only read
-	info, err := file.Stat()            // of the open file: the path may name another by now
-	if err != nil {
-		return nil, []error{fileError(path, err)}
-	}
-	if info.IsDir() {
-		return nil, []error{&Error{File: path, Err: errors.New("a directory: give the path of a wg-quick file")}}
-	}
 	if err := checkMode(path, info); err != nil {
 		return nil, []error{&Error{File: path, Err: err}}
 	}
-	return parseAll(path, file)
+	f, errs := parseAll(path, file)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	f.info = info
+	return f, nil
+}
+
+// open opens a file of some kind that is no directory. The error is an *Error.
+func open(path, kind string) (*os.File, fs.FileInfo, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fileError(path, err)
+	}
+	info, err := file.Stat() // of the open file: the path may name another by now
+	switch {
+	case err != nil:
+		err = fileError(path, err)
+	case info.IsDir():
+		err = &Error{File: path, Err: fmt.Errorf("a directory: give the path of a %s", kind)}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
 }
 
 // fileError drops the path that err repeats.

@@ -16,3 +16,13 @@ func checkMode(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// checkWritable refuses a regular file that group or others may write to: it
+// says where traffic goes.
+func checkWritable(path string, info fs.FileInfo) error {
+	if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o022 != 0 {
+		return fmt.Errorf("group or others may write to it (mode %04o), and so change where traffic goes: run chmod go-w %s",
+			mode.Perm(), shellQuote(path))
+	}
+	return nil
+}

@@ -6,8 +6,10 @@ import (
 	"strings"
 )
 
-// maxName is the length of a hop's name in bytes.
-const maxName = 64
+const (
+	maxName   = 64 // bytes of a hop's name
+	keyDigits = 43 // characters of a key in base64 before "="
+)
 
 // hopName makes a hop's name of a path's last element, without ".conf". What a
 // name cannot have ("wg (1).conf") becomes "-".
@@ -41,6 +43,29 @@ func hopName(path string) string {
 
 // isNameChar reports whether a hop's or an interface's name may have r.
 func isNameChar(r rune) bool { return isAlnum(r) || strings.ContainsRune("_=+.-", r) }
+
+// isHopName reports whether s can be a hop's name. What could be a key in the
+// wrong place cannot: names are shown.
+func isHopName(s string) bool {
+	return s != "" && len(s) <= maxName && strings.TrimFunc(s, isNameChar) == "" && !hasKey(s)
+}
+
+// hasKey reports whether s contains what could be a key in base64, or is one but
+// for its "=".
+func hasKey(s string) bool {
+	run := 0
+	for _, r := range s {
+		switch {
+		case isAlnum(r) || r == '+' || r == '/':
+			run++
+		case r == '=' && run >= keyDigits:
+			return true
+		default:
+			run = 0
+		}
+	}
+	return run == keyDigits && run == len(s)
+}
 
 // uniqueNames gives the second and later ones of equal names a suffix: entry,
 // entry-2. A name that a file has by itself is never taken from it.

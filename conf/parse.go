@@ -1,14 +1,11 @@
 package conf
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-
-	"multihop/router"
 )
 
 // Limits of one file. The largest real ones, everything but a few prefixes,
@@ -36,32 +33,12 @@ func Parse(path string, r io.Reader) (*File, error) {
 // parseAll is Parse that goes on with the next line after an error, up to
 // maxErrors of them.
 func parseAll(path string, r io.Reader) (*File, []error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	text, err := readText(path, r, 0, maxFile, "wg-quick file")
 	if err != nil {
-		return nil, []error{&Error{File: path, Err: err}}
-	}
-	if len(text) > maxFile {
-		return nil, []error{&Error{File: path, Err: fmt.Errorf("longer than %d bytes: not a wg-quick file", maxFile)}}
+		return nil, []error{err}
 	}
 	p := newParser(path)
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	switch {
-	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
-		return nil, []error{p.fail("", errors.New("text in UTF-16: save the file as UTF-8"))}
-	case bytes.IndexByte(text, 0) >= 0:
-		return nil, []error{p.fail("", errors.New("not a text file: it has bytes of zero"))}
-	}
-	var errs []error
-	for line := range strings.Lines(string(text)) {
-		p.line++
-		if err := p.parseLine(line); err != nil {
-			errs = append(errs, err)
-		}
-		if len(errs) == maxErrors {
-			return nil, errs
-		}
-	}
-	if len(errs) > 0 { // what finish missed could be in the lines that failed
+	if errs := p.lines(text); len(errs) > 0 { // what finish missed could be in the lines that failed
 		return nil, errs
 	}
 	if err := p.finish(); err != nil {
@@ -70,18 +47,64 @@ func parseAll(path string, r io.Reader) (*File, []error) {
 	return p.file, nil
 }
 
+// readText returns the whole of a file of some kind as UTF-8 text, or an *Error.
+// The size is a guess.
+func readText(path string, r io.Reader, size, limit int64, kind string) (string, error) {
+	var b strings.Builder
+	b.Grow(int(min(size, limit)))
+	n, err := io.Copy(&b, io.LimitReader(r, limit+1))
+	if err != nil {
+		return "", &Error{File: path, Err: err}
+	}
+	if n > limit {
+		return "", &Error{File: path, Err: fmt.Errorf("longer than %d bytes: not a %s", limit, kind)}
+	}
+	text := strings.TrimPrefix(b.String(), "\ufeff")
+	switch {
+	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
+		return "", &Error{File: path, Err: errors.New("text in UTF-16: save the file as UTF-8")}
+	case strings.IndexByte(text, 0) >= 0:
+		return "", &Error{File: path, Err: errors.New("not a text file: it has bytes of zero")}
+	}
+	return text, nil
+}
+
+// lines parses every line of text, up to maxErrors errors.
+func (p *parser) lines(text string) (errs []error) {
+	for line := range strings.Lines(text) {
+		p.line++
+		if err := p.parseLine(line); err != nil {
+			if errs = append(errs, err); len(errs) == maxErrors {
+				break
+			}
+		}
+	}
+	return errs
+}
+
 // A parser is the state of one Parse.
 type parser struct {
-	file    *File
-	line    int
-	section string // "Interface", "Peer", or "" before the first
-	skip    bool   // the section's own line failed: its fields mean nothing
+	path     string
+	kind     string // of file, for errors
+	line     int
+	sections []*section
+	section  *section // the line's; nil before the first
+	skip     bool     // the section's own line failed: its fields mean nothing
+	warnings []Warning
 
-	interfaceFields, peerFields []field
-	interfaceSeen, peerSeen     map[string]int // line of each key; peerSeen: of this peer
-
+	file     *File // what [Interface] and [Peer] of a wg-quick file fill
 	prefixes int
 	hooks    int
+
+	profile *profile // nil: a wg-quick file
+}
+
+// A section is one kind of section of a file.
+type section struct {
+	name   string
+	fields []field
+	open   func(p *parser) error // called for each section's own line; nil: nothing to do
+	seen   map[string]int        // line of each key of the current one
 }
 
 // A field is one key of a section and what its value does.
@@ -95,25 +118,33 @@ type field struct {
 type value struct {
 	text string // up to the comment
 	raw  string // with it: hooks may contain "#"
+	line int    // 0: none, a flag's
 }
 
 func newParser(path string) *parser {
 	return &parser{
-		file:            &File{Path: path, Name: hopName(path)},
-		interfaceFields: interfaceFields(),
-		peerFields:      peerFields(),
-		interfaceSeen:   make(map[string]int),
+		path: path,
+		kind: "wg-quick file",
+		file: &File{Path: path, Name: hopName(path)},
+		sections: []*section{
+			{name: "Interface", fields: interfaceFields(), seen: make(map[string]int)},
+			{name: "Peer", fields: peerFields(), open: (*parser).openPeer},
+		},
 	}
 }
 
 // fail returns err as an *Error of the current line.
 func (p *parser) fail(key string, err error) error {
-	return &Error{File: p.file.Path, Line: p.line, Section: p.section, Key: key, Err: err}
+	e := &Error{File: p.path, Line: p.line, Key: key, Err: err}
+	if p.section != nil {
+		e.Section = p.section.name
+	}
+	return e
 }
 
 func (p *parser) warn(line int, key, format string, args ...any) {
-	p.file.Warnings = append(p.file.Warnings, Warning{
-		File: p.file.Path, Line: line, Key: key, Text: fmt.Sprintf(format, args...),
+	p.warnings = append(p.warnings, Warning{
+		File: p.path, Line: line, Key: key, Text: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -139,47 +170,43 @@ func (p *parser) parseLine(line string) error {
 		return p.fail("", errors.New(`neither "Key = value", nor a section such as [Peer], nor a comment (#)`))
 	}
 	_, raw, _ := strings.Cut(line, "=")
-	return p.parseField(strings.TrimSpace(key), value{strings.TrimSpace(val), strings.TrimSpace(raw)})
+	return p.parseField(strings.TrimSpace(key), value{strings.TrimSpace(val), strings.TrimSpace(raw), p.line})
 }
 
 func (p *parser) parseSection(text string) error {
 	name, ok := strings.CutSuffix(text[1:], "]")
-	name = strings.TrimSpace(name)
-	switch {
-	case !ok:
+	if !ok {
 		return p.fail("", errors.New("a section's name must end in ]"))
-	case strings.EqualFold(name, "Interface"):
-		p.section = "Interface"
-		return nil
-	case !strings.EqualFold(name, "Peer"):
-		p.section = ""
-		return p.fail("", unknownSection(name))
 	}
-	p.section = "Peer"
-	if len(p.file.Peers) == maxPeers {
-		return p.fail("", fmt.Errorf("more than %d peers", maxPeers))
+	name = strings.TrimSpace(name)
+	p.section = nil
+	for _, s := range p.sections {
+		if !strings.EqualFold(s.name, name) {
+			continue
+		}
+		p.section = s
+		if s.open == nil {
+			return nil
+		}
+		s.seen = make(map[string]int)
+		return s.open(p)
 	}
-	p.file.Peers = append(p.file.Peers, Peer{Line: p.line})
-	p.peerSeen = make(map[string]int)
-	return nil
+	return p.fail("", p.unknownSection(name))
 }
 
 func (p *parser) parseField(key string, v value) error {
-	fields, seen := p.interfaceFields, p.interfaceSeen
-	switch p.section {
-	case "":
-		return p.fail("", errors.New("before the first section: start the file with [Interface]"))
-	case "Peer":
-		fields, seen = p.peerFields, p.peerSeen
+	s := p.section
+	if s == nil {
+		return p.fail("", fmt.Errorf("before the first section: start the file with [%s]", p.sections[0].name))
 	}
-	for _, f := range fields {
+	for _, f := range s.fields {
 		if !strings.EqualFold(f.key, key) {
 			continue
 		}
-		if first, ok := seen[f.key]; ok && f.single {
+		if first, ok := s.seen[f.key]; ok && f.single {
 			return p.fail(f.key, fmt.Errorf("given twice (first in line %d): keep one", first))
 		} else if !ok {
-			seen[f.key] = p.line
+			s.seen[f.key] = p.line
 		}
 		if err := f.set(p, v); err != nil {
 			return p.fail(f.key, err)
@@ -189,48 +216,33 @@ func (p *parser) parseField(key string, v value) error {
 	return p.unknownKey(key)
 }
 
-// finish checks what only the end of the file shows.
-func (p *parser) finish() error {
-	f := p.file
-	p.section, p.line = "Interface", 0
-	switch {
-	case len(p.interfaceSeen) == 0 && len(f.Peers) == 0:
-		p.section = ""
-		return p.fail("", errors.New("no [Interface] and no [Peer]: not a wg-quick file"))
-	case f.Interface.PrivateKey.IsZero():
-		return p.fail("PrivateKey", errors.New("missing: [Interface] needs one"))
-	case len(f.Peers) == 0:
-		p.section = "Peer"
-		return p.fail("", errors.New("missing: there is nothing to connect to"))
+// openPeer starts a [Peer] of the file.
+func (p *parser) openPeer() error {
+	if len(p.file.Peers) == maxPeers {
+		return p.fail("", fmt.Errorf("more than %d peers", maxPeers))
 	}
-	if err := p.checkPublicKeys(); err != nil {
-		return err
-	}
-	p.lastPeerWins()
-	p.warnPeers()
-	p.warnNotActedOn()
-	slices.SortStableFunc(f.Warnings, func(a, b Warning) int { return a.Line - b.Line })
+	p.file.Peers = append(p.file.Peers, Peer{Line: p.line})
 	return nil
 }
 
-// checkPublicKeys fails if a peer has no public key, two have the same, or one
-// has the file's own: WireGuard would drop one of them without a word.
-func (p *parser) checkPublicKeys() error {
-	own := p.file.Interface.PrivateKey.Public()
-	first := make(map[router.Key]int, len(p.file.Peers))
-	p.section = "Peer"
-	for _, peer := range p.file.Peers {
-		p.line = peer.Line
-		if peer.PublicKey.IsZero() {
-			return p.fail("PublicKey", errors.New("missing: each [Peer] needs one"))
-		}
-		if peer.PublicKey == own {
-			return p.fail("PublicKey", errors.New("belongs to this file's own PrivateKey: it must be the relay's"))
-		}
-		if line, ok := first[peer.PublicKey]; ok {
-			return p.fail("PublicKey", fmt.Errorf("the same as that of the [Peer] in line %d: make them one", line))
-		}
-		first[peer.PublicKey] = peer.Line
+// finish checks what only the end of a wg-quick file shows.
+func (p *parser) finish() error {
+	f := p.file
+	p.section, p.line = p.sections[0], 0
+	switch {
+	case len(p.section.seen) == 0 && len(f.Peers) == 0:
+		p.section = nil
+		return p.fail("", errors.New("no [Interface] and no [Peer]: not a wg-quick file"))
+	case f.Interface.PrivateKey.IsZero():
+		return p.fail("PrivateKey", errors.New("missing: [Interface] needs one"))
 	}
+	if err := p.finishPeers(); err != nil {
+		return err
+	}
+	if f.Interface.SaveConfig {
+		p.warn(p.sections[0].seen["SaveConfig"], "SaveConfig", "ignored: files are never written")
+	}
+	slices.SortStableFunc(p.warnings, func(a, b Warning) int { return a.Line - b.Line })
+	f.Warnings, f.lines = p.warnings, p.sections[0].seen
 	return nil
 }

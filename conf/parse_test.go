@@ -47,7 +47,7 @@ func TestParseErrors(t *testing.T) {
 		{"no public key", testInterface + "[Peer]\n# none\n", "t.conf:3: PublicKey: missing: each [Peer] needs one"},
 		{"no public key, not the last peer", testInterface + "[Peer]\n\n" + testPeer, "t.conf:3: PublicKey: missing: each [Peer] needs one"},
 		{"own public key", testInterface + "[Peer]\nPublicKey = " + mustKey(testPrivate).Public().Encode() + "\n",
-			"t.conf:3: PublicKey: belongs to this file's own PrivateKey: it must be the relay's"},
+			"t.conf:3: PublicKey: belongs to the hop's own PrivateKey: it must be the relay's"},
 		{"peer twice", testMinimal + testPeer, "t.conf:5: PublicKey: the same as that of the [Peer] in line 3: make them one"},
 
 		{"no section", "MTU = 1400\n", "t.conf:1: before the first section: start the file with [Interface]"},
@@ -219,12 +219,8 @@ func TestParseWarnings(t *testing.T) {
 	}{
 		{"none", complete, nil},
 		{"defaults are acted on", complete + "[Interface]\nTable = auto\nFwMark = off\nSaveConfig = false\n", nil},
-		{"nothing is acted on", complete + "[Interface]\nDNS = a.example\nTable = off\nFwMark = 1\nSaveConfig = true\nPostUp = a\nPostUp = b\n", []string{
-			"t.conf:8: DNS: not acted on yet: the host keeps its own resolvers",
-			"t.conf:9: Table: not acted on yet: routes do not depend on it",
-			"t.conf:10: FwMark: not acted on yet: packets get no mark from it",
-			"t.conf:11: SaveConfig: not acted on yet: the file is never written",
-			"t.conf:12: PostUp: not acted on yet: no command is run",
+		{"the file is never written", complete + "[Interface]\nDNS = a.example\nTable = off\nFwMark = 1\nSaveConfig = true\nPostUp = a\n", []string{
+			"t.conf:11: SaveConfig: ignored: files are never written",
 		}},
 		{"learned, and no prefixes", testMinimal, []string{
 			"t.conf:3: AllowedIPs: none: nothing is sent to this peer",

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"multihop/router"
 )
 
 // peerFields returns the keys of [Peer].
@@ -73,6 +75,42 @@ func (p *parser) setKeepalive(v value) error {
 		return fmt.Errorf("%w (seconds), or off", err)
 	}
 	p.peer().Keepalive = time.Duration(n) * time.Second
+	return nil
+}
+
+// finishPeers checks what only the last [Peer] of a hop shows.
+func (p *parser) finishPeers() error {
+	if len(p.file.Peers) == 0 {
+		return &Error{File: p.path, Section: "Peer", Line: p.line, Err: errors.New("missing: there is nothing to connect to")}
+	}
+	if err := p.checkPublicKeys(); err != nil {
+		return err
+	}
+	p.lastPeerWins()
+	p.warnPeers()
+	return nil
+}
+
+// checkPublicKeys fails if a peer has no public key, two have the same, or one
+// has the hop's own: WireGuard would drop one of them without a word.
+func (p *parser) checkPublicKeys() error {
+	own := p.file.Interface.PrivateKey.Public()
+	first := make(map[router.Key]int, len(p.file.Peers))
+	for _, peer := range p.file.Peers {
+		bad := func(err error) error {
+			return &Error{File: p.path, Line: peer.Line, Section: "Peer", Key: "PublicKey", Err: err}
+		}
+		if peer.PublicKey.IsZero() {
+			return bad(errors.New("missing: each [Peer] needs one"))
+		}
+		if peer.PublicKey == own {
+			return bad(errors.New("belongs to the hop's own PrivateKey: it must be the relay's"))
+		}
+		if line, ok := first[peer.PublicKey]; ok {
+			return bad(fmt.Errorf("the same as that of the [Peer] in line %d: make them one", line))
+		}
+		first[peer.PublicKey] = peer.Line
+	}
 	return nil
 }
 

@@ -15,16 +15,8 @@ func merge(prefixes []netip.Prefix) prefixSet {
 	for i, p := range prefixes {
 		sorted[i] = p.Masked()
 	}
-	// A prefix comes right before those inside it: netip.Addr.Compare puts IPv4
-	// first, and of equal addresses the shorter prefix goes first.
-	slices.SortFunc(sorted, func(a, b netip.Prefix) int {
-		if c := a.Addr().Compare(b.Addr()); c != 0 {
-			return c
-		}
-		return a.Bits() - b.Bits()
-	})
 	var set prefixSet
-	for _, p := range sorted {
+	for _, p := range sortPrefixes(sorted) {
 		if n := len(set); n > 0 && contains(set[n-1], p) {
 			continue
 		}
@@ -38,6 +30,27 @@ func merge(prefixes []netip.Prefix) prefixSet {
 		}
 	}
 	return set
+}
+
+// sortPrefixes sorts prefixes in place and returns them: each right before those
+// inside it, for netip.Addr.Compare puts IPv4 first, and of equal addresses the
+// shorter prefix goes first.
+func sortPrefixes(prefixes []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(prefixes, comparePrefixes)
+	return prefixes
+}
+
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// hasPrefix reports whether the sorted list has p.
+func hasPrefix(sorted []netip.Prefix, p netip.Prefix) bool {
+	_, ok := slices.BinarySearchFunc(sorted, p, comparePrefixes)
+	return ok
 }
 
 // cover returns the prefix of s that contains p. Because s is the fewest

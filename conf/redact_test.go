@@ -44,6 +44,11 @@ func TestRedaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	instance, err := loadText(t, "[Interface]\nPostDown = echo "+testPrivate+"\n[Hop]\nName = in\nPrivateKey = "+testPrivate+"\n"+testPeer+"PresharedKey = "+testPreshared+"\n", nil, nil)
+	if err != nil {
+		t.Log(err) // hooks are root's
+		instance = new(Instance)
+	}
 	_, parseErr := Parse("t.conf", strings.NewReader("[Interface]\nPrivateKey = x"+testPrivate[1:]+testPrivate))
 	if parseErr == nil {
 		t.Fatal("a bad key was accepted")
@@ -53,7 +58,7 @@ func TestRedaction(t *testing.T) {
 		v    any
 	}{
 		{"File", f}, {"File value", *f}, {"Interface", f.Interface}, {"Interface pointer", &f.Interface},
-		{"Peers", f.Peers}, {"Hook", f.Interface.PostUp[0]}, {"Chained", c}, {"Config", c.Config},
+		{"Peers", f.Peers}, {"Hook", f.Interface.PostUp[0]}, {"Chained", c}, {"Config", c.Config}, {"Instance", instance}, {"Settings", instance.Settings},
 		{"Warnings", c.Warnings}, {"Error", parseErr}, {"wrapped", fmt.Errorf("conf: %w", parseErr)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,6 +122,29 @@ func TestErrorsNeverRepeatSecrets(t *testing.T) {
 			for _, s := range []string{testPrivate[:secretRun], hexKey[:secretRun]} {
 				if strings.Contains(render(err), s) {
 					t.Errorf("%q: %v", place, err)
+				}
+			}
+		}
+	}
+}
+
+// TestProfileErrorsNeverRepeatSecrets is the same for profiles.
+func TestProfileErrorsNeverRepeatSecrets(t *testing.T) {
+	p := newProfileParser("p.conf")
+	for _, section := range p.sections {
+		for _, f := range section.fields {
+			for _, secret := range []string{testPrivate, testPrivate[:43], testPrivate + testPrivate, "10.0.0.1 via " + testPrivate, "@" + testPrivate, "a, " + testPrivate} {
+				text := "[" + section.name + "]\n" + f.key + " = " + secret + "\n"
+				if section.name == "Peer" {
+					text = "[Hop]\n" + text
+				}
+				profile, errs := parseProfile("p.conf", text)
+				if errs == nil {
+					_, errs = profile.tree(new(Instance), load)
+				}
+				got := render(errs)
+				if errs == nil || strings.Contains(got, testPrivate[:secretRun]) {
+					t.Errorf("%q: %v", text, errs)
 				}
 			}
 		}

@@ -12,12 +12,10 @@ const maxKeyName = secretRun - 1
 
 // unknownKey returns the error for a key that its section does not have.
 func (p *parser) unknownKey(key string) error {
-	own, other, section := p.interfaceFields, p.peerFields, "Peer"
-	if p.section == "Peer" {
-		own, other, section = other, own, "Interface"
-	}
-	if f := find(other, key); f != "" {
-		return p.fail(f, fmt.Errorf("belongs in [%s], not in [%s]", section, p.section))
+	for _, s := range p.sections {
+		if f := fieldNamed(s.fields, key); f != "" {
+			return p.fail(f, fmt.Errorf("belongs in [%s], not in [%s]", s.name, p.section.name))
+		}
 	}
 	switch {
 	case isAmnezia(key):
@@ -27,27 +25,34 @@ func (p *parser) unknownKey(key string) error {
 	case !isKeyName(key):
 		return p.fail("", errors.New("unknown key (not repeated here: it could be part of a secret)"))
 	}
-	names := make([]string, 0, len(own))
-	for _, f := range own {
+	names := make([]string, 0, len(p.section.fields))
+	for _, f := range p.section.fields {
 		names = append(names, f.key)
 	}
 	if s := closest(key, names); s != "" {
 		return p.fail(key, fmt.Errorf("unknown key: did you mean %s?", s))
 	}
-	return p.fail(key, fmt.Errorf("unknown key: [%s] has %s", p.section, strings.Join(names, ", ")))
+	return p.fail(key, fmt.Errorf("unknown key: [%s] has %s", p.section.name, strings.Join(names, ", ")))
 }
 
-func unknownSection(name string) error {
-	if !isKeyName(name) {
-		return errors.New("unknown section: a wg-quick file has [Interface] and [Peer]")
+func (p *parser) unknownSection(name string) error {
+	var names, shown []string
+	for _, s := range p.sections {
+		names = append(names, s.name)
+		shown = append(shown, "["+s.name+"]")
 	}
-	if s := closest(name, []string{"Interface", "Peer"}); s != "" {
+	last := len(shown) - 1
+	has := fmt.Sprintf("a %s has %s and %s", p.kind, strings.Join(shown[:last], ", "), shown[last])
+	if !isKeyName(name) {
+		return fmt.Errorf("unknown section: %s", has)
+	}
+	if s := closest(name, names); s != "" {
 		return fmt.Errorf("unknown section [%s]: did you mean [%s]?", name, s)
 	}
-	return fmt.Errorf("unknown section [%s]: a wg-quick file has [Interface] and [Peer]", name)
+	return fmt.Errorf("unknown section [%s]: %s", name, has)
 }
 
-func find(fields []field, key string) string {
+func fieldNamed(fields []field, key string) string {
 	for _, f := range fields {
 		if strings.EqualFold(f.key, key) {
 			return f.key

@@ -69,16 +69,15 @@ func newBench(t testing.TB) *bench {
 	r.tun.Store(&tunSet{dev: b.tun, name: "sink"})
 	at := []netip.AddrPort{netip.AddrPortFrom(exitAddr, 51820)}
 	peers := []Peer{{AllowedIPs: everything, Endpoint: at[0].String()}}
-	entry := newHop(r, Hop{Name: "entry", MTU: 1420, Addrs: addrs("10.1.0.2", "fd01::2"), Peers: peers}, nil, at)
-	exit := newHop(r, Hop{Name: "exit", Via: "entry", MTU: 1360, Addrs: addrs("10.2.0.2", "fd02::2"), Peers: peers}, entry, at)
-	tab, err := newTable(&Plan{Addrs: addrs("192.0.2.1", "2001:db8::1"), cfg: &Config{Routes: []Route{
-		{Prefix: farNet, Hop: "exit"}, {Prefix: nearNet, Hop: "entry"},
-	}}}, []*hop{entry, exit})
-	must(t, err)
+	entry := newHop(r, Hop{Name: "entry", MTU: 1420, Addrs: addrs("10.1.0.2", "fd01::2"), Peers: peers}, nil)
+	exit := newHop(r, Hop{Name: "exit", Via: "entry", MTU: 1360, Addrs: addrs("10.2.0.2", "fd02::2"), Peers: peers}, entry)
+	tab := tableOf(t, addrs("192.0.2.1", "2001:db8::1"), []Route{
+		{Prefix: farNet, Hop: "exit"}, {Prefix: nearNet, Hop: "entry"}, {Prefix: nearNet6, Hop: "entry"},
+	}, entry, exit)
 	r.table.Store(tab)
 	b.entry, b.exit = newPort(entry), newPort(exit)
 	b.entry.bind = &meteredBind{transport: b.socket, port: b.entry}
-	l := &link{carrier: entry, child: exit}
+	l := &link{child: exit}
 	b.exit.link, b.exit.bind = l, &meteredBind{transport: l, port: b.exit}
 	entry.port.Store(b.entry)
 	exit.port.Store(b.exit)
@@ -170,7 +169,7 @@ func TestAllocsOutbound(t *testing.T) {
 		if got := p.hop.drops.snapshot(); len(got) != 0 {
 			t.Errorf("hop %s dropped %v", p.hop.name, got)
 		}
-		if f := &p.out[0]; f.in.Load() != f.out.Load() || f.in.Load() == 0 {
+		if f := p.peers.Load().out[0]; f.in.Load() != f.out.Load() || f.in.Load() == 0 {
 			t.Errorf("hop %s: in %d, out %d", p.hop.name, f.in.Load(), f.out.Load())
 		}
 	}
@@ -300,9 +299,9 @@ func manyRoutes(b *testing.B, n int) (*table, [][]byte) {
 	r := New(nil)
 	rnd := rand.New(rand.NewPCG(1, 1))
 	var hops []*hop
-	cfg := &Config{}
+	var routes []Route
 	for i := range 8 {
-		hops = append(hops, newHop(r, Hop{Name: fmt.Sprint("h", i), MTU: 1420, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i), 0, 2})}}, nil, nil))
+		hops = append(hops, newHop(r, Hop{Name: fmt.Sprint("h", i), MTU: 1420, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i), 0, 2})}}, nil))
 	}
 	seen := make(map[netip.Prefix]bool, n)
 	for len(seen) < n {
@@ -311,14 +310,13 @@ func manyRoutes(b *testing.B, n int) (*table, [][]byte) {
 		p := netip.PrefixFrom(netip.AddrFrom4(a), 16+rnd.IntN(13)).Masked()
 		if a[0] != 0 && a[0] < 224 && !seen[p] {
 			seen[p] = true
-			cfg.Routes = append(cfg.Routes, Route{Prefix: p, Hop: hops[rnd.IntN(len(hops))].name})
+			routes = append(routes, Route{Prefix: p, Hop: hops[rnd.IntN(len(hops))].name})
 		}
 	}
-	t, err := newTable(&Plan{Addrs: addrs("192.0.2.1"), cfg: cfg}, hops)
-	must(b, err)
+	t := tableOf(b, addrs("192.0.2.1"), routes, hops...)
 	pkts := make([][]byte, 4096)
 	for i := range pkts {
-		dst := cfg.Routes[rnd.IntN(n)].Prefix.Addr().Next()
+		dst := routes[rnd.IntN(n)].Prefix.Addr().Next()
 		pkts[i] = udp(netip.AddrPortFrom(t.tun4, 4000), netip.AddrPortFrom(dst, 7), make([]byte, 36))
 	}
 	return t, pkts

@@ -5,94 +5,112 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"reflect"
-	"slices"
 	"time"
 )
 
-// Apply makes plan the whole desired state. Hops that the plan does not change
-// keep their devices and sessions; packets that waited for a hop which lost
-// their route are dropped as stale. When Apply returns, no packet leaves by a
-// route of the plan before: only then may addresses be taken from the host. A
-// failed Apply changes nothing. Before Run the plan is stored, for Run to apply.
-func (r *Router) Apply(ctx context.Context, plan *Plan) error {
+// Apply makes plan the whole desired state. Hops stay, with their devices and
+// sessions, whatever changes but their tunnel addresses and, where that makes a
+// new device and a handshake at once, their private key. Packets that waited for
+// a hop which lost their route are dropped as stale. When Apply returns, no
+// packet leaves by a route of the plan before: only then may addresses be taken
+// from the host. It waits for no name to be looked up. A failed Apply changes
+// nothing. Before Run the plan is stored, for Run to apply.
+func (r *Router) Apply(_ context.Context, plan *Plan) error {
 	if plan == nil || plan.cfg == nil {
 		return errors.New("router: no plan: Compile makes one")
 	}
-	r.changing.Lock()
-	defer r.changing.Unlock()
 	r.applying.Lock()
-	running := r.running
-	if !running {
-		r.pending = plan
-	}
-	r.applying.Unlock()
+	defer r.applying.Unlock()
 	switch {
 	case r.isClosing():
 		return net.ErrClosed
-	case !running:
+	case !r.running:
+		r.pending = plan
 		return nil
 	}
-	return r.apply(ctx, plan)
+	return r.applyLocked(plan)
 }
 
-// apply does it. The caller holds r.changing, so that looking names up, which
-// may take long, holds up nothing but other calls of Apply; Close ends it.
-func (r *Router) apply(ctx context.Context, plan *Plan) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.life, cancel)()
-	endpoints, err := r.resolve(ctx, plan, r.table.Load())
-	if r.isClosing() {
-		return net.ErrClosed
-	}
-	if err != nil {
-		return err
-	}
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	if r.isClosing() {
-		return net.ErrClosed
-	}
+// applyLocked does it. The caller holds r.applying.
+func (r *Router) applyLocked(plan *Plan) error {
 	old := r.table.Load()
-	hops, fresh := r.hopsOf(plan, endpoints, old)
-	next, err := newTable(plan, hops)
+	hops, fresh, changes := r.hopsOf(plan, old)
+	next, err := newTable(plan, hops, old)
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
 	leaving := without(old.order, hops)
 
-	undo := yieldPorts(leaving, fresh)
+	undo := yieldPorts(leaving, fresh, changes)
 	if err := r.startAll(fresh); err != nil {
 		undo()
 		return err
 	}
+	for i, c := range changes {
+		if err := c.prepare(); err != nil {
+			for ; i > 0; i-- {
+				changes[i-1].unprepare()
+			}
+			for j := len(fresh) - 1; j >= 0; j-- {
+				fresh[j].remove()
+			}
+			undo()
+			return err
+		}
+	}
+	for _, c := range changes {
+		c.commit()
+	}
 
+	r.refreshFar(next)
 	r.table.Store(next)
+	r.refreshFar(next) // and again: somebody may just have done so for the old one
 	r.quiesce(old)
+	r.refreshMTUs(next)
 	if !r.unsettled {
-		var lost []*hop
-		for h := range old.moved(next) {
-			if next.views[h] != nil {
-				lost = append(lost, h)
+		settle(lost(old, next, changes))
+		for _, c := range changes {
+			if c.old.via != c.next.via {
+				settleCarriers(c.old.via, nil, time.Now().Add(drainWait))
 			}
 		}
-		settle(lost)
 	}
+	r.removeAll(leaving, next)
+	for _, h := range next.order {
+		r.announce(h)
+	}
+	r.current = plan
+	r.kickSupervisor()
+	return nil
+}
+
+// lost returns the hops of the next table which lost what went into them before.
+func lost(old, next *table, changes []*change) []*hop {
+	moved := old.moved(next)
+	for _, c := range changes {
+		if c.lost() {
+			moved[c.hop] = true
+		}
+	}
+	var lost []*hop
+	for h := range moved {
+		if next.views[h] != nil {
+			lost = append(lost, h)
+		}
+	}
+	return lost
+}
+
+// removeAll ends hops that are not in the next table, leaves first.
+func (r *Router) removeAll(leaving []*hop, next *table) {
 	for i := len(leaving) - 1; i >= 0; i-- {
 		h := leaving[i]
 		h.remove()
-		if h.via != nil && next.views[h.via] != nil && !r.unsettled {
-			h.settleCarriers(nil, time.Now().Add(drainWait))
+		if via := h.via(); via != nil && next.views[via] != nil && !r.unsettled {
+			settleCarriers(via, nil, time.Now().Add(drainWait))
 		}
 		r.bury(h)
 	}
-	for _, h := range fresh {
-		r.announce(h)
-	}
-	r.kickSupervisor()
-	return nil
 }
 
 // startAll starts hops, carriers first; all or none.
@@ -114,34 +132,53 @@ func (r *Router) startAll(fresh []*hop) error {
 }
 
 // hopsOf returns the hops of a plan, carriers first: those of the old table
-// that it does not change, and fresh ones, not started.
-func (r *Router) hopsOf(plan *Plan, endpoints map[string][]netip.AddrPort, old *table) (hops, fresh []*hop) {
+// that can be what it says, with what changes of them, and fresh ones, not
+// started.
+func (r *Router) hopsOf(plan *Plan, old *table) (hops, fresh []*hop, changes []*change) {
 	byName := make(map[string]*hop, len(plan.Hops))
 	for _, ph := range plan.Hops {
 		cfg := plan.hop(ph.Name)
 		via := byName[cfg.Via]
+		if g := plan.findGroup(cfg.Via); g != nil {
+			via = byName[plan.active(g, old)]
+		}
 		h := old.hop(cfg.Name)
-		if h == nil || !h.same(cfg, via, endpoints[cfg.Name]) {
-			h = newHop(r, cfg, via, endpoints[cfg.Name])
+		if h == nil || !h.canBecome(cfg, via != nil) {
+			h = newHop(r, cfg, via)
 			fresh = append(fresh, h)
+		} else if next := newSettings(cfg, via); h.changed(next) {
+			changes = append(changes, &change{hop: h, old: h.conf(), next: next})
 		}
 		byName[cfg.Name] = h
 		hops = append(hops, h)
 	}
-	return hops, fresh
+	return hops, fresh, changes
 }
 
-// yieldPorts frees the UDP ports of hops that leave where a fresh hop wants the
-// same; undo takes them back.
-func yieldPorts(leaving, fresh []*hop) (undo func()) {
+// yieldPorts frees the UDP ports of hops that leave, or move, where another hop
+// wants the same; undo takes them back.
+func yieldPorts(leaving, fresh []*hop, changes []*change) (undo func()) {
+	type place struct {
+		via  *hop
+		port uint16
+	}
+	wanted := make(map[place]bool)
+	want := func(s *settings) { wanted[place{s.via, s.ListenPort}] = s.ListenPort != 0 }
+	for _, h := range fresh {
+		want(h.conf())
+	}
+	yields := leaving
+	for _, c := range changes {
+		if c.old.ListenPort != c.next.ListenPort || c.old.via != c.next.via {
+			want(c.next)
+			yields = append(yields[:len(yields):len(yields)], c.hop)
+		}
+	}
 	var freed []*hop
-	for _, h := range leaving {
-		for _, f := range fresh {
-			if f.cfg.ListenPort != 0 && f.cfg.ListenPort == h.cfg.ListenPort && f.via == h.via {
-				h.release()
-				freed = append(freed, h)
-				break
-			}
+	for _, h := range yields {
+		if wanted[place{h.via(), h.conf().ListenPort}] {
+			h.release()
+			freed = append(freed, h)
 		}
 	}
 	return func() {
@@ -210,78 +247,4 @@ func (r *Router) bury(h *hop) {
 	for i := range h.drops {
 		r.drops[i].Add(h.drops[i].Load())
 	}
-}
-
-// resolve returns the addresses of every hop's peers, in order; an invalid one
-// is learned. A hop that runs, and is not changed otherwise, keeps an address
-// that its name still has, and the one that it has if the look-up fails.
-func (r *Router) resolve(ctx context.Context, plan *Plan, old *table) (map[string][]netip.AddrPort, error) {
-	all := make(map[string][]netip.AddrPort, len(plan.Hops))
-	for _, ph := range plan.Hops {
-		h := plan.hop(ph.Name)
-		list := make([]netip.AddrPort, len(h.Peers))
-		was := make([]netip.AddrPort, len(h.Peers))
-		if o := old.hop(h.Name); o != nil && reflect.DeepEqual(o.cfg, h) {
-			copy(was, o.endpoints)
-		}
-		for i, peer := range h.Peers {
-			a, err := r.endpoint(ctx, plan, h, peer.Endpoint, was[i])
-			if err != nil {
-				return nil, &ConfigError{Hop: h.Name, Field: fmt.Sprintf("Peers[%d].Endpoint", i), Err: err}
-			}
-			if h.Via == "" && a.IsValid() && slices.ContainsFunc(list[:i], func(o netip.AddrPort) bool {
-				return o.IsValid() && o.Addr().Is4() != a.Addr().Is4()
-			}) {
-				return nil, &ConfigError{Hop: h.Name, Field: fmt.Sprintf("Peers[%d].Endpoint", i), Err: errMixed}
-			}
-			list[i] = a
-		}
-		all[h.Name] = list
-	}
-	return all, nil
-}
-
-// endpoint resolves one endpoint, to an address that the hop's carrier reaches:
-// to was, if it can.
-func (r *Router) endpoint(ctx context.Context, plan *Plan, h Hop, endpoint string, was netip.AddrPort) (netip.AddrPort, error) {
-	if endpoint == "" {
-		return netip.AddrPort{}, nil
-	}
-	host, port, err := splitEndpoint(endpoint)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(a, port), nil
-	}
-	lookup := r.opts.Resolve
-	if lookup == nil {
-		lookup = func(ctx context.Context, _, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
-	}
-	addrs, err := lookup(ctx, h.Name, host)
-	if err != nil {
-		if was.IsValid() {
-			r.log.Warn("an endpoint keeps its address", "hop", h.Name, "endpoint", was, "err", err)
-			return was, nil
-		}
-		return netip.AddrPort{}, fmt.Errorf("looking up %s: %w", host, err)
-	}
-	if was.IsValid() && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == was.Addr() }) {
-		return was, nil
-	}
-	for _, a := range addrs {
-		if a = a.Unmap(); h.Via == "" || plan.reaches(h.Via, a) == nil {
-			return netip.AddrPortFrom(a, port), nil
-		}
-	}
-	return netip.AddrPort{}, fmt.Errorf("%s has no address that %s", host, reachable(h.Via))
-}
-
-func reachable(via string) string {
-	if via == "" {
-		return "can be used: the lookup found none"
-	}
-	return "hop " + via + " reaches: none is in its AllowedIPs and of a family that it has an address of"
 }

@@ -3,8 +3,9 @@ package router
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -165,28 +166,55 @@ func TestMisroutedUnderChange(t *testing.T) {
 }
 
 func TestFailedApplyChangesNothing(t *testing.T) {
-	l := newLab(t, &Options{Resolve: func(context.Context, string, string) ([]netip.Addr, error) {
-		return nil, errors.New("no such host")
-	}})
+	l := newLab(t, nil)
 	l.start()
 	far := farNet.Addr().Next()
 	if _, ok := l.exchange(far, 10*time.Second); !ok {
 		t.Fatal("no path")
 	}
-	good := l.cfg.Hops[1].Peers[0].Endpoint
-	l.cfg.Hops[1].Peers = []Peer{l.cfg.Hops[1].Peers[0]}
-	l.cfg.Hops[1].Peers[0].Endpoint = "exit.example:51820"
-	p, err := Compile(l.cfg)
+	before := l.cfg
+	c, err := l.r.ListenUDP("entry", "udp4")
 	must(t, err)
-	err = l.r.Apply(context.Background(), p)
-	var ce *ConfigError
-	if !errors.As(err, &ce) || ce.Hop != "exit" || !strings.Contains(err.Error(), "exit.example") {
-		t.Fatalf("error %v", err)
+	taken := uint16(c.LocalAddr().(*net.UDPAddr).Port)
+	other := l.cfg.Hops[2]
+	other.Name, other.PrivateKey, other.Addrs = "other", NewPrivateKey(), addrs("10.9.0.2")
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+	}{
+		{"a hop that stays", func(cfg *Config) { cfg.Hops[1].ListenPort = taken }},
+		{"a new hop", func(cfg *Config) {
+			other.ListenPort = taken
+			cfg.Hops = append(cfg.Hops, other)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			exit := countHandshakes(l.exit)
+			l.cfg.Hops = slices.Clone(before.Hops)
+			l.cfg.Routes = slices.Clone(before.Routes)
+			l.cfg.Routes[0].Hop = "entry" // which must not come into force
+			l.cfg.Hops[0].MTU = 1400
+			l.cfg.Hops[1].Peers = []Peer{l.cfg.Hops[1].Peers[0]}
+			l.cfg.Hops[1].Peers[0].PresharedKey = NewPresharedKey()
+			tt.change(&l.cfg)
+			p, err := Compile(l.cfg)
+			must(t, err)
+			if err = l.r.Apply(context.Background(), p); err == nil || !strings.Contains(err.Error(), "in use") {
+				t.Fatalf("error %v", err)
+			}
+			if src, ok := l.exchange(far, time.Second); !ok || src != exitTunnel {
+				t.Fatalf("after a refused Apply the host saw %v (%v)", src, ok)
+			}
+			if h := l.hop("entry"); len(l.r.Status().Hops) != 3 || h.MTU != 1420 || h.Down {
+				t.Errorf("%+v", h)
+			}
+			if n := exit.Load(); n != 0 {
+				t.Errorf("%d handshake messages", n)
+			}
+		})
 	}
-	if src, ok := l.exchange(far, time.Second); !ok || src != exitTunnel {
-		t.Fatalf("after a refused Apply the host saw %v (%v)", src, ok)
-	}
-	l.cfg.Hops[1].Peers[0].Endpoint = good
+	l.cfg = before
+	must(t, c.Close())
 }
 
 // TestRemovedAndDown: what a hop carried is rejected, never sent by the next

@@ -169,12 +169,58 @@ func TestCompileErrors(t *testing.T) {
 			"hop entry: Routes[2]: 203.0.113.1/24: " + noHostBits},
 		{"mapped route", func(c *Config) { c.Routes[2].Prefix = netip.MustParsePrefix("::ffff:0.0.0.0/96") },
 			"hop entry: Routes[2]: ::ffff:0.0.0.0/96: " + noHostBits},
-		{"OnDown drop", func(c *Config) { c.Routes[0].OnDown = Drop },
-			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: not supported yet"},
-		{"OnDown fallback", func(c *Config) { c.Routes[0].OnDown, c.Routes[0].Fallback = Fallback, "entry" },
-			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: not supported yet"},
+		{"no such action", func(c *Config) { c.Routes[0].OnDown = Fallback + 1 },
+			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: 3 is no action"},
+		{"no fallback", func(c *Config) { c.Routes[0].OnDown = Fallback },
+			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: which hop is the fallback?"},
 		{"fallback alone", func(c *Config) { c.Routes[0].Fallback = "entry" },
-			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: not supported yet"},
+			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: entry is never used: want OnDown = Fallback"},
+		{"its own fallback", func(c *Config) { c.Routes[0].OnDown, c.Routes[0].Fallback = Fallback, "exit" },
+			"hop exit: Routes[0]: 198.51.100.0/24: OnDown: the hop is its own fallback"},
+		{"fallback to nobody", func(c *Config) { c.Routes[0].OnDown, c.Routes[0].Fallback = Fallback, "elsewhere" },
+			`hop exit: Routes[0]: 198.51.100.0/24: there is no hop "elsewhere"`},
+		{"fallback outside AllowedIPs", func(c *Config) {
+			c.Routes[0].OnDown, c.Routes[0].Fallback = Fallback, "entry"
+			c.Hops[entry].Peers[0].AllowedIPs = prefixes("192.0.2.0/24", "203.0.113.0/24")
+		}, "hop exit: Routes[0]: OnDown: hop entry: 198.51.100.0/24 is outside the hop's AllowedIPs: WireGuard would drop its packets"},
+		{"OnDown of a route that rejects", func(c *Config) {
+			c.Routes[0].Hop, c.Routes[0].OnDown = "", Drop
+		}, "Routes[0]: 198.51.100.0/24: OnDown: the route rejects: no hop of it can be down"},
+		{"a prefix of a set twice", func(c *Config) {
+			c.Routes[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), c.Routes[0].Prefix}
+		}, "hop exit: Routes[0]: 198.51.100.0/24 is also a route of hop exit"},
+		{"group without a name", func(c *Config) { c.Groups = []Group{{Hops: []string{"entry"}}} },
+			`Groups[0].Name: "": want 1 to 64 of a-z, A-Z, 0-9 and _=+.-`},
+		{"group with a hop's name", func(c *Config) { c.Groups = []Group{{Name: "exit", Hops: []string{"entry"}}} },
+			"Groups[0].Name: exit is a hop's name too"},
+		{"two groups of a name", func(c *Config) {
+			c.Groups = []Group{{Name: "g", Hops: []string{"entry"}}, {Name: "g", Hops: []string{"exit"}}}
+		}, "Groups[1].Name: two groups are named g"},
+		{"empty group", func(c *Config) { c.Groups = []Group{{Name: "g"}} },
+			"Groups[0].Hops: group g has no hop"},
+		{"group of nobody", func(c *Config) { c.Groups = []Group{{Name: "g", Hops: []string{"exit", "elsewhere"}}} },
+			`Groups[0].Hops[1]: there is no hop "elsewhere"`},
+		{"group of a group", func(c *Config) {
+			c.Groups = []Group{{Name: "f", Hops: []string{"entry"}}, {Name: "g", Hops: []string{"f"}}}
+		}, "Groups[1].Hops[0]: f is a group: a group consists of hops"},
+		{"a hop twice in a group", func(c *Config) { c.Groups = []Group{{Name: "g", Hops: []string{"exit", "exit"}}} },
+			"Groups[0].Hops[1]: group g has hop exit twice"},
+		{"carried by its own group", func(c *Config) {
+			c.Groups = []Group{{Name: "g", Hops: []string{"entry", "exit"}}}
+			c.Hops[exit].Via = "g"
+		}, "hop exit: Via: a cycle: exit via exit"},
+		{"impatient group", func(c *Config) { c.Groups = []Group{{Name: "g", Hops: []string{"exit"}, Patience: time.Second}} },
+			"Groups[0].Patience: group g: 1s: want at least 7s"},
+		{"nervous group", func(c *Config) { c.Groups = []Group{{Name: "g", Hops: []string{"exit"}, Quiet: -1}} },
+			"Groups[0].Quiet: group g: -1ns: want at least 1s"},
+		{"probe outside AllowedIPs", func(c *Config) {
+			c.Hops[exit].Peers[0].AllowedIPs = prefixes("198.51.100.0/24", "::/0")
+			c.Groups = []Group{{Name: "g", Hops: []string{"exit"}, Probe: addrs("192.0.2.1")[0]}}
+		}, "Groups[0].Probe: group g: 192.0.2.1 is outside the AllowedIPs of hop exit, which would drop what is sent there"},
+		{"group of a hop without endpoint", func(c *Config) {
+			c.Hops[exit].Peers[0].Endpoint = ""
+			c.Groups = []Group{{Name: "g", Hops: []string{"exit"}}}
+		}, "Groups[0].Hops: group g: hop exit has no peer with an endpoint: it could not be asked whether it is there"},
 		{"route of two hops", func(c *Config) { c.Routes[2].Prefix = c.Routes[0].Prefix },
 			"hop entry: Routes[2]: 198.51.100.0/24 is also a route of hop exit"},
 		{"route twice, once to reject", func(c *Config) {

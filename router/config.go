@@ -8,9 +8,10 @@ import (
 )
 
 // A Config is the whole desired state of a Router: its hops and what goes
-// through them.
+// through them. Hops and groups share one space of names.
 type Config struct {
 	Hops   []Hop
+	Groups []Group
 	Routes []Route
 
 	// Addrs are the TUN's own addresses, at most one per family. Empty: per
@@ -21,7 +22,7 @@ type Config struct {
 // A Hop is one WireGuard tunnel.
 type Hop struct {
 	Name       string
-	Via        string // the hop that carries this one; "": the host's network
+	Via        string // the hop, or group, that carries this one; "": the host's network
 	PrivateKey Key
 	Addrs      []netip.Addr // tunnel addresses, at most one per family
 	Peers      []Peer
@@ -42,25 +43,65 @@ type Peer struct {
 	Keepalive    time.Duration // whole seconds; 0: off
 }
 
+// A Group is several hops of which one at a time, the active one, serves its
+// routes and carries the hops whose Via names the group: the first that is
+// healthy. All of them run, so that another takes over with a session of its
+// own.
+//
+// A hop is heard when its peer sends anything that authenticates. An active hop
+// that was not heard for Quiet is probed: with a WireGuard handshake, which
+// every peer that accepts our key answers, and with a ping to Probe, if that is
+// given, which shows that the peer forwards too. If it is not heard, or Probe is
+// silent, for Patience more, while its carrier is heard, it is silent: then the
+// first other hop of the group that answers a probe takes over. A hop that is
+// down is left at once. A hop that comes before the active one in the list takes
+// over again once it has answered for Return, which doubles with each relapse.
+//
+// A hop carried by a group moves with it: its device and session stay, and only
+// its datagrams take another way. So its endpoints must be within the reach of
+// each hop of the group, and its MTU is what the smallest of them can carry.
+type Group struct {
+	Name     string
+	Hops     []string // of Config.Hops, in order of preference
+	Probe    netip.Addr
+	Quiet    time.Duration // 0: 10 s
+	Patience time.Duration // 0: 15 s
+	Return   time.Duration // 0: 1 min
+}
+
 // A Route sends what a prefix covers, where no longer prefix does, to a hop.
 type Route struct {
 	Prefix   netip.Prefix
-	Hop      string // "": reject
-	Derived  bool   // from AllowedIPs, not asked for: if its hop cannot carry it, it rejects with a warning
+	Prefixes []netip.Prefix // further ones, for large sets: shared with the Plan, never changed, so leave them alone after Compile
+	Hop      string         // or a group; "": reject
+	Derived  bool           // from AllowedIPs, not asked for: if its hop cannot carry it, it rejects with a warning
 	OnDown   Action
-	Fallback string // hop for OnDown == Fallback
+	Fallback string // hop, or group, for OnDown == Fallback
 }
 
 // An Action says what happens to packets of a route whose hop is down.
 type Action uint8
 
-// Reject answers "administratively prohibited". It is the only Action that
-// Compile accepts so far.
+// The actions. None of them ever means the next shorter prefix.
 const (
-	Reject   Action = iota
-	Drop            // silently, counted
-	Fallback        // Route.Fallback carries them
+	Reject   Action = iota // answers "administratively prohibited"
+	Drop                   // silently, counted
+	Fallback               // Route.Fallback carries them; if it is down too, they are rejected
 )
+
+// String returns the action's name as a profile writes it, but for the hop of a
+// fallback.
+func (a Action) String() string {
+	switch a {
+	case Reject:
+		return "reject"
+	case Drop:
+		return "drop"
+	case Fallback:
+		return "fallback"
+	}
+	return fmt.Sprintf("Action(%d)", uint8(a))
+}
 
 // ErrUnsupported is wrapped by a ConfigError about a setting that this version
 // refuses rather than ignores.

@@ -18,20 +18,21 @@ const (
 	dropQuote
 
 	// From the TUN.
-	dropSource    // its source is not the TUN's address
-	dropMulticast // multicast or broadcast
-	dropLinkPort  // its source port is one that a link of the hop uses
-	dropNoRoute   // no prefix covers it: rejected
-	dropRejected  // its route says reject
-	dropDown      // its hop is down: rejected
-	dropFamily    // its hop has no address of the family: rejected
-	dropTooBig    // larger than the hop's MTU
-	dropRingFull  // the hop's ring stayed full
-	dropStale     // its route changed while it waited
-	dropNoSession // its peer has no session, and enough waits already
-	dropNoPeer    // no peer of the hop has its destination in its AllowedIPs
-	dropSendError // the socket refused the batch, or a part of it: at most so many
-	dropSegments  // super-packets of the TUN with more segments than a batch takes
+	dropSource     // its source is not the TUN's address
+	dropMulticast  // multicast or broadcast
+	dropLinkPort   // its source port is one that a link of the hop uses
+	dropNoRoute    // no prefix covers it: rejected
+	dropRejected   // its route says reject
+	dropDown       // its hop is down: rejected
+	dropDownSilent // its hop is down, and its route says drop
+	dropFamily     // its hop has no address of the family: rejected
+	dropTooBig     // larger than the hop's MTU
+	dropRingFull   // the hop's ring stayed full
+	dropStale      // its route changed while it waited
+	dropNoSession  // its peer has no session, and enough waits already
+	dropNoPeer     // no peer of the hop has its destination in its AllowedIPs
+	dropSendError  // the socket refused the batch, or a part of it: at most so many
+	dropSegments   // super-packets of the TUN with more segments than a batch takes
 
 	// From a link, on its way into the carrier.
 	dropCarrierFull // the carrier's ring stayed full
@@ -70,6 +71,7 @@ func (d reason) String() string {
 		dropNoRoute:       "no_route",
 		dropRejected:      "rejected",
 		dropDown:          "down",
+		dropDownSilent:    "down_silent",
 		dropFamily:        "family",
 		dropTooBig:        "too_big",
 		dropRingFull:      "ring_full",

@@ -1,12 +1,40 @@
 package router
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
 
-// An eventQueue holds events until Options.OnEvent takes them: of each hop and
-// kind only the newest, so that it is bounded.
+// An Event is a change of a hop's or a group's state.
+type Event struct {
+	Time     time.Time
+	Hop      string // of EventFailover: that took over
+	Kind     EventKind
+	Reason   string         // of EventDown and EventFailover
+	MTU      int            // of EventMTU: the new one
+	Peer     string         // of EventRoam and EventResolved: its public key, base64
+	Endpoint netip.AddrPort // of EventRoam and EventResolved: the new one
+	Group    string         // of EventFailover
+	Was      string         // of EventFailover: the hop that served before
+}
+
+// An EventKind names what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventUp        EventKind = "up"        // the hop works again, or was started
+	EventDown      EventKind = "down"      // its routes reject; Reason says why
+	EventHandshake EventKind = "handshake" // a session was made or renewed
+	EventMTU       EventKind = "mtu"       // the hop's MTU changed: a smaller path MTU was learned, or forgotten, or Apply changed it
+	EventRoam      EventKind = "roam"      // a peer was heard, authenticated, from another address
+	EventResolved  EventKind = "resolved"  // a peer's name has an address that was not in use before
+	EventFailover  EventKind = "failover"  // another hop of a group serves
+)
+
+// An eventQueue holds events until Options.OnEvent takes them: of each hop,
+// peer, group and kind only the newest, so that it is bounded.
 type eventQueue struct {
 	ready chan struct{} // a token: there is something
 
@@ -18,7 +46,7 @@ func (q *eventQueue) put(e Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, old := range q.list {
-		if old.Hop == e.Hop && old.Kind == e.Kind {
+		if old.Kind == e.Kind && old.Peer == e.Peer && old.Group == e.Group && (old.Hop == e.Hop || e.Group != "") {
 			q.list = append(q.list[:i], q.list[i+1:]...)
 			break
 		}

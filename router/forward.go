@@ -102,7 +102,7 @@ func (r *Router) route(d *departure, n int) {
 		} else if why == dropTooBig {
 			r.answer(pkt, &d.meta, packet.TooBig, v.hop.mtu())
 		}
-		if v != nil && v.hop != nil {
+		if v != nil {
 			v.hop.drops.add(why, 1)
 		} else {
 			d.lost[why]++
@@ -190,13 +190,16 @@ func (t *table) find(dst netip.Addr) (*view, reason) {
 	if dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return nil, dropMulticast
 	}
-	v, ok := t.lookup(dst)
+	v, rule := t.lookup(dst)
 	switch {
-	case !ok:
+	case rule == nil:
 		return nil, dropNoRoute
-	case v.hop == nil:
-		return v, dropRejected
+	case v == nil:
+		return nil, dropRejected
 	case v.hop.isDown():
+		if rule.plan.onDown == Drop {
+			return v, dropDownSilent
+		}
 		return v, dropDown
 	case v.outward(dst) == nil:
 		return v, dropFamily

@@ -1,12 +1,9 @@
 package router
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,28 +14,28 @@ import (
 	"multihop/internal/frag"
 )
 
-// A hop is one running tunnel. What its configuration says never changes: a
-// hop whose configuration changes is replaced by a new one. Its device may be
+// A hop is one running tunnel. Its name, its tunnel addresses and whether it is
+// carried never change: where the configuration changes them, a new hop takes
+// its place. All else changes in place: see change.go. Its device may be
 // restarted.
 type hop struct {
-	r         *Router
-	name      string
-	via       *hop       // nil: the host's network
-	cfg       Hop        // as planned: MTU derived
-	addr4     netip.Addr // tunnel addresses; invalid: none of that family
-	addr6     netip.Addr
-	endpoints []netip.AddrPort // of cfg.Peers, resolved; invalid: learned
-	over      int              // bytes that it adds to a packet
+	r     *Router
+	name  string
+	inner bool       // carried by another hop; else it is on the host's network
+	addr4 netip.Addr // tunnel addresses; invalid: none of that family
+	addr6 netip.Addr
 
-	mtuNow atomic.Int32 // cfg.MTU, or less while a smaller path MTU is known
+	set    atomic.Pointer[settings]
+	mtuNow atomic.Int32 // the configured MTU, or less while a smaller path MTU is known
 
 	port       atomic.Pointer[port] // of the running device; nil: it does not run
 	sockets    atomic.Pointer[sockets]
-	socketMu   sync.Mutex                       // serialises changes of sockets
-	pieces     atomic.Pointer[frag.Reassembler] // of the sockets' datagrams; nil: it never had a socket
+	socketMu   sync.Mutex                          // serialises changes of sockets
+	pieces     atomic.Pointer[frag.Reassembler]    // of the sockets' datagrams; nil: it never had a socket
+	far        atomic.Pointer[map[netip.Addr]bool] // endpoints of the hops that it carries
 	listenPort atomic.Uint32
 
-	life sync.Mutex // serialises start, stop, rebind
+	life sync.Mutex // serialises start, stop, rebind and changes of set
 
 	mu       sync.Mutex
 	failed   error     // why the device does not run; nil: it does, or was stopped
@@ -46,8 +43,11 @@ type hop struct {
 	retry    time.Time // when to restart it
 	started  time.Time
 	gone     bool // removed from the configuration, or the router is closed
-	pathMTU  int  // learned, of the link's datagrams; 0: none
+	pathMTU  int  // learned, of the hop's datagrams; 0: none
 	pathEnds time.Time
+
+	endMu sync.Mutex
+	ends  map[Key]*end // of the peers; guarded by endMu
 
 	blocked atomic.Pointer[string] // why the hop is down, itself or its carrier; nil: it is not
 
@@ -64,28 +64,55 @@ type hop struct {
 	tellMu sync.Mutex
 	told   *string // the state that was told last, as in blocked; guarded by tellMu
 
-	polled atomic.Pointer[poll]
-	asking atomic.Bool // a poll is under way
+	polled  atomic.Pointer[poll]
+	asking  atomic.Bool  // a poll is under way
+	hears   atomic.Int64 // clock when the device last said that it had heard a peer; 0: never
+	probing atomic.Bool  // handshakes are being sent to its peers
+	pings   atomic.Pointer[pings]
+	pinger  *socket // that the pings come from
 }
 
-func newHop(r *Router, cfg Hop, via *hop, endpoints []netip.AddrPort) *hop {
-	h := &hop{r: r, name: cfg.Name, via: via, cfg: cfg, endpoints: endpoints, over: overhead(cfg.Peers)}
+// settings are what the configuration says of a hop. Immutable.
+type settings struct {
+	Hop       // as planned: MTU derived
+	via  *hop // the carrier now: of a group, the active hop; nil: the host's network
+	over int  // bytes that the hop adds to a packet, at most
+}
+
+func newSettings(cfg Hop, via *hop) *settings {
+	return &settings{Hop: cfg, via: via, over: overhead(cfg.Peers)}
+}
+
+func newHop(r *Router, cfg Hop, via *hop) *hop {
+	h := &hop{r: r, name: cfg.Name, inner: via != nil, ends: make(map[Key]*end)}
+	h.set.Store(newSettings(cfg, via))
+	h.setEnds(cfg.Peers)
 	h.mtuNow.Store(int32(h.currentMTU()))
-	for _, a := range cfg.Addrs {
-		if a.Is4() {
-			h.addr4 = a
-		} else {
-			h.addr6 = a
-		}
-	}
+	h.addr4, h.addr6 = families(cfg.Addrs)
 	h.sockets.Store(&sockets{})
+	h.pings.Store(&pings{})
+	h.pinger = &socket{hop: h, stop: make(chan struct{})}
+	h.far.Store(&map[netip.Addr]bool{})
 	return h
 }
 
-// same reports whether h can serve as the hop that cfg describes.
-func (h *hop) same(cfg Hop, via *hop, endpoints []netip.AddrPort) bool {
-	return h.via == via && reflect.DeepEqual(h.cfg, cfg) && slices.Equal(h.endpoints, endpoints)
+// families returns the address of each family; invalid: there is none.
+func families(addrs []netip.Addr) (v4, v6 netip.Addr) {
+	for _, a := range addrs {
+		if a.Is4() {
+			v4 = a
+		} else {
+			v6 = a
+		}
+	}
+	return v4, v6
 }
+
+// conf returns what the configuration says of the hop now.
+func (h *hop) conf() *settings { return h.set.Load() }
+
+// via returns the hop's carrier; nil: the host's network.
+func (h *hop) via() *hop { return h.set.Load().via }
 
 // addr returns the hop's tunnel address of like's family; invalid: none.
 func (h *hop) addr(like netip.Addr) netip.Addr {
@@ -110,7 +137,7 @@ func (h *hop) isGone() bool {
 
 // depends reports whether h is carrier, or is carried by it at any depth.
 func (h *hop) depends(carrier *hop) bool {
-	for ; h != nil; h = h.via {
+	for ; h != nil; h = h.via() {
 		if h == carrier {
 			return true
 		}
@@ -122,25 +149,30 @@ func (h *hop) depends(carrier *hop) bool {
 func (h *hop) start() error {
 	h.life.Lock()
 	defer h.life.Unlock()
+	return h.startLocked()
+}
+
+func (h *hop) startLocked() error {
+	cfg := h.conf()
 	p := newPort(h)
 	var transport conn.Bind
-	if h.via != nil {
-		p.link = &link{carrier: h.via, child: h}
+	if h.inner {
+		p.link = &link{child: h}
 		transport = p.link
 	} else {
 		transport = h.r.newBind(h.name)
 	}
-	p.bind = &meteredBind{transport: transport, port: p}
+	p.seeker = &seeker{Bind: transport}
+	p.bind = &meteredBind{transport: p.seeker, port: p}
 	p.dev = device.NewDevice(p, p.bind, h.r.deviceLogger(h.name))
 	h.mu.Lock() // before the device may fail
 	h.failed, h.started = nil, time.Now()
 	h.mu.Unlock()
-	err := p.dev.IpcSet(h.uapi())
+	err := p.dev.IpcSet(h.uapi(cfg))
 	if err == nil {
-		for i, peer := range h.cfg.Peers {
-			p.out[i].flush = p.dev.LookupPeer(device.NoisePublicKey(peer.PublicKey)).FlushStagedPackets
-		}
+		p.setPeers(cfg.Peers)
 		h.port.Store(p) // complete: packets may come
+		h.seek()
 		err = p.dev.Up()
 	}
 	if err != nil {
@@ -202,6 +234,10 @@ func (h *hop) rebind() error {
 	h.release()
 	h.life.Lock()
 	defer h.life.Unlock()
+	return h.rebindLocked()
+}
+
+func (h *hop) rebindLocked() error {
 	p := h.port.Load()
 	if p == nil {
 		return nil
@@ -234,6 +270,17 @@ func (h *hop) fail(p *port, err error) {
 	}
 }
 
+// failStopped notes why the hop's device could not be started.
+func (h *hop) failStopped(err error) {
+	h.mu.Lock()
+	h.failures++
+	h.failed = err
+	h.retry = time.Now().Add(backoff(h.failures))
+	h.mu.Unlock()
+	h.refresh()
+	h.r.log.Warn("starting fails", "hop", h.name, "err", err)
+}
+
 // hasten makes a hop that waits for its restart due.
 func (h *hop) hasten() {
 	h.mu.Lock()
@@ -261,29 +308,21 @@ func (h *hop) sendFailed(err error) {
 
 // uapi returns the device's configuration in the form of the UAPI. It holds
 // the private key.
-func (h *hop) uapi() string {
-	var b bytes.Buffer
-	set := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
-	set("private_key", h.cfg.PrivateKey.hex())
-	set("listen_port", h.cfg.ListenPort)
-	if h.cfg.FwMark != 0 {
-		set("fwmark", h.cfg.FwMark)
+func (h *hop) uapi(cfg *settings) string {
+	var u uapiText
+	u.set("private_key", cfg.PrivateKey.hex())
+	u.set("listen_port", cfg.ListenPort)
+	if cfg.FwMark != 0 {
+		u.set("fwmark", cfg.FwMark)
 	}
-	set("replace_peers", true)
-	for i, p := range h.cfg.Peers {
-		set("public_key", p.PublicKey.hex())
-		if !p.PresharedKey.IsZero() {
-			set("preshared_key", p.PresharedKey.hex())
-		}
-		if e := h.endpoints[i]; e.IsValid() {
-			set("endpoint", e)
-		}
-		set("persistent_keepalive_interval", int(p.Keepalive/time.Second))
-		for _, a := range p.AllowedIPs {
-			set("allowed_ip", a)
+	u.set("replace_peers", true)
+	for i := range cfg.Peers {
+		u.peer(&cfg.Peers[i], h.endpoint(cfg.Peers[i].PublicKey))
+		for _, a := range cfg.Peers[i].AllowedIPs {
+			u.set("allowed_ip", a)
 		}
 	}
-	return b.String()
+	return u.String()
 }
 
 var errDied = errors.New("its device closed itself")

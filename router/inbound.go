@@ -21,6 +21,7 @@ type arrival struct {
 	to   *socket // whose queue is being filled; nil: none
 	room queue.Reservation[netip.AddrPort]
 	used int // of room
+	most int // bytes that it takes
 }
 
 func newArrivals() *sync.Pool {
@@ -37,6 +38,7 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 	a := r.arrivals.Get().(*arrival)
 	a.tun = a.tun[:0]
 	links := *h.sockets.Load()
+	pings := *h.pings.Load()
 	a.offset = offset
 	for left := len(bufs); left > 0; left-- {
 		buf := bufs[len(bufs)-left]
@@ -46,7 +48,9 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 			pkt = pkt[:a.meta.Len]
 			var mine bool
 			if mine, why = h.toLink(t, links, v, a, pkt, left); !mine && why == delivered {
-				if why = t.accept(v, pkt, &a.meta, &a.quote); why == delivered {
+				if len(pings) > 0 && pings.answered(h, pkt, &a.meta) {
+					h.carried.Add(1)
+				} else if why = t.accept(v, pkt, &a.meta, &a.quote); why == delivered {
 					a.tun = append(a.tun, buf[:offset+a.meta.Len])
 				}
 			}
@@ -78,7 +82,7 @@ func (h *hop) toLink(t *table, links sockets, v *view, a *arrival, pkt []byte, l
 	if packet.IsICMPError(pkt, m) {
 		if packet.Quoted(pkt, m, &a.quote) && a.quote.Proto == packet.ProtoUDP &&
 			a.quote.Src == m.Dst && a.quote.FragOffset == 0 && links[a.quote.SrcPort] != nil {
-			if mtu, ok := packet.PathMTU(pkt, m); ok && v != nil && v.endpoints[a.quote.Dst] {
+			if mtu, ok := packet.PathMTU(pkt, m); ok && (*h.far.Load())[a.quote.Dst] {
 				links[a.quote.SrcPort].user.learnMTU(mtu, a.quote.Dst)
 			}
 			return true, dropLinkICMP
@@ -91,11 +95,19 @@ func (h *hop) toLink(t *table, links sockets, v *view, a *arrival, pkt []byte, l
 	if m.IsFragment() {
 		return h.pieceToLink(t, links, v, a, pkt, left)
 	}
-	s := links[m.DstPort]
+	s := h.socketFor(links, m)
 	if s == nil {
 		return false, delivered
 	}
 	return true, a.put(s, pkt, left)
+}
+
+// socketFor returns the socket that a whole packet is for; nil: none.
+func (h *hop) socketFor(links sockets, m *packet.Meta) *socket {
+	if m.Proto != packet.ProtoUDP || m.Dst != h.addr(m.Dst) {
+		return nil
+	}
+	return links[m.DstPort]
 }
 
 // put puts a datagram into the queue of its socket.
@@ -104,12 +116,12 @@ func (a *arrival) put(s *socket, pkt []byte, left int) reason {
 	if !ok {
 		return dropMalformed
 	}
-	if len(payload) > s.most {
-		return dropTooBig
-	}
 	if a.to != s {
 		a.finish()
-		a.to, a.room, a.used = s, s.rx.Reserve(&s.in, left), 0
+		a.to, a.room, a.used, a.most = s, s.rx.Reserve(&s.in, left), 0, s.most()
+	}
+	if len(payload) > a.most {
+		return dropTooBig
 	}
 	if a.used == a.room.N {
 		return dropLinkFull
@@ -127,7 +139,7 @@ func (a *arrival) put(s *socket, pkt []byte, left int) reason {
 // of each is counted by the Reassembler.
 func (h *hop) pieceToLink(t *table, links sockets, v *view, a *arrival, pkt []byte, left int) (mine bool, why reason) {
 	m := &a.meta
-	if v == nil || !v.endpoints[m.Src] {
+	if !(*h.far.Load())[m.Src] {
 		if m.FragOffset == 0 && links[m.DstPort] != nil {
 			return true, dropLinkFragment
 		}
@@ -175,17 +187,16 @@ func (t *table) accept(v *view, pkt []byte, m, q *packet.Meta) reason {
 	if forbiddenSource(m.Src) || t.own[m.Src] {
 		return dropSpoof
 	}
-	owner, ok := t.lookup(m.Src)
-	mine := ok && owner.hop == v.hop
+	mine := t.owns(v.hop, m.Src)
 	if packet.IsICMPError(pkt, m) {
 		// An error may come from any router on the way: what it quotes decides.
 		if !packet.Quoted(pkt, m, q) || q.Src != m.Dst {
 			return dropQuote
 		}
-		if about, ok := t.lookup(q.Dst); !ok || about.hop != v.hop {
+		if !t.owns(v.hop, q.Dst) {
 			return dropSpoof
 		}
-		if ok && !mine {
+		if _, rule := t.lookup(m.Src); rule != nil && !mine {
 			// The source is of another hop: this one gets no voice there.
 			setSource(pkt, m, q.Dst)
 		}

@@ -130,6 +130,12 @@ func (l *lab) start() {
 	})
 }
 
+// ready waits until Run has applied the configuration.
+func (l *lab) ready() {
+	l.t.Helper()
+	eventually(l.t, 5*time.Second, "running", func() bool { return len(l.r.Status().Hops) == len(l.cfg.Hops) })
+}
+
 func (l *lab) apply() {
 	l.t.Helper()
 	p, err := Compile(l.cfg)

@@ -25,13 +25,13 @@ const linkBatch = 64
 // address: datagrams reach it by destination address and port whoever sent
 // them, so that WireGuard's own authentication and roaming apply.
 type link struct {
-	carrier *hop
 	child   *hop
 	hurried atomic.Bool // data does not wait: the device is being changed
 
-	mu  sync.Mutex
-	s   *socket // nil: closed
-	cur atomic.Pointer[socket]
+	mu   sync.Mutex
+	s    *socket // nil: closed
+	last *hop    // that it was in last
+	cur  atomic.Pointer[socket]
 }
 
 var _ conn.Bind = (*link)(nil)
@@ -58,11 +58,15 @@ func (l *link) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if l.s != nil {
 		return nil, 0, conn.ErrBindAlreadyOpen
 	}
-	s, err := l.carrier.listen(port, l.child)
+	carrier := l.child.via()
+	s, err := carrier.listen(port, l.child)
+	if err != nil && carrier != l.last && l.child.conf().ListenPort == 0 { // it was chosen elsewhere
+		s, err = carrier.listen(0, l.child)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	l.s = s
+	l.s, l.last = s, carrier
 	l.cur.Store(s)
 	last := &linkEndpoint{}
 	receive := func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
@@ -121,7 +125,7 @@ func (l *link) Send(bufs [][]byte, ep conn.Endpoint) error {
 // hurry makes data that waits, or would, be dropped; resume undoes it.
 func (l *link) hurry() {
 	l.hurried.Store(true)
-	if p := l.carrier.port.Load(); p != nil {
+	if p := l.child.via().port.Load(); p != nil {
 		p.in.Wake()
 	}
 }

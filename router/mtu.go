@@ -54,11 +54,12 @@ func overhead(peers []Peer) int {
 func (h *hop) segmentMTUs() (receive, send int) {
 	const least = 576
 	send = h.mtu()
-	if h.via == nil {
+	cfg := h.conf()
+	if cfg.via == nil {
 		return send, send
 	}
-	if h.cfg.Fragment {
-		send = min(send, max(h.via.mtu()-h.over, least))
+	if cfg.Fragment {
+		send = min(send, max(cfg.via.mtu()-cfg.over, least))
 	}
 	return send &^ (device.PaddingMultiple - 1), send
 }
@@ -82,6 +83,18 @@ func (h *hop) clampMSS(pkt []byte, m *packet.Meta, outbound bool) {
 	packet.ClampMSS(pkt, m, uint16(min(max(mtu-headers, 0), 65535)))
 }
 
+// carrier returns the hop that carries h; of a group, the one with the smallest
+// MTU; nil: the host's network.
+func (p *Plan) carrier(h *Hop) *Hop {
+	var least *Hop
+	for _, c := range p.members(h.Via) {
+		if least == nil || c.MTU < least.MTU {
+			least = c
+		}
+	}
+	return least
+}
+
 // deriveMTU fills in a hop's MTU. That of its carrier must be known.
 func (p *Plan) deriveMTU(h *Hop) error {
 	bad := func(format string, args ...any) error {
@@ -99,10 +112,11 @@ func (p *Plan) deriveMTU(h *Hop) error {
 		}
 		return nil
 	}
-	carrier := p.find(h.Via).MTU
+	via := p.carrier(h)
+	carrier := via.MTU
 	over := overhead(h.Peers)
 	room := carrier - over
-	sum := fmt.Sprintf("%d of its carrier %s less %d leaves %d", carrier, h.Via, over, room)
+	sum := fmt.Sprintf("%d of its carrier %s less %d leaves %d", carrier, via.Name, over, room)
 	if h.Fragment && room < minMTUIPv6 {
 		// Its datagrams may be larger than what the carrier takes.
 		sum += fmt.Sprintf("; its link fragments, which keeps %d", minMTUIPv6)
@@ -112,7 +126,7 @@ func (p *Plan) deriveMTU(h *Hop) error {
 		return bad("too small to carry a packet: %s, and %d are needed", sum, minMTU)
 	}
 	if need := handshakeSize + over - device.MessageTransportSize; carrier < need {
-		return bad("%s's %d bytes are too few for a handshake of %d", h.Via, carrier, need)
+		return bad("%s's %d bytes are too few for a handshake of %d", via.Name, carrier, need)
 	}
 	if h.MTU > room {
 		p.warn("hop %s: MTU %d is lowered to %d: %s", h.Name, h.MTU, room, sum)
@@ -121,75 +135,6 @@ func (p *Plan) deriveMTU(h *Hop) error {
 		h.MTU = room
 	}
 	return nil
-}
-
-// describe fills in what the plan tells: routes, hops, the TUN's MTU.
-func (p *Plan) describe() {
-	for _, h := range p.cfg.Hops {
-		ph := PlanHop{Name: h.Name, Via: h.Via, Addrs: h.Addrs, MTU: h.MTU, Down: h.Down}
-		if h.Fragment {
-			ph.Fragments = pieces(h.MTU, overhead(h.Peers), p.find(h.Via).MTU)
-		}
-		for _, peer := range h.Peers {
-			if peer.Endpoint != "" {
-				ph.Endpoints = append(ph.Endpoints, peer.Endpoint)
-			}
-		}
-		p.Hops = append(p.Hops, ph)
-		p.MTU = max(p.MTU, h.MTU)
-	}
-	warned := make(map[string]bool)
-	for _, route := range p.cfg.Routes {
-		pr := PlanRoute{Prefix: route.Prefix, Hop: route.Hop}
-		h := p.find(route.Hop)
-		if h == nil {
-			pr.Reject = "its route says so"
-			pr.MTU = p.MTU
-			p.Routes = append(p.Routes, pr)
-			continue
-		}
-		pr.MTU = h.MTU
-		pr.Path, pr.Reject = p.path(h)
-		fam := family(route.Prefix.Addr())
-		if !hasFamily(p.Addrs, route.Prefix.Addr()) {
-			pr.Reject = fmt.Sprintf("the TUN has no %s address", fam)
-		}
-		if !hasFamily(h.Addrs, route.Prefix.Addr()) {
-			pr.Reject = fmt.Sprintf("hop %s has no %s address", h.Name, fam)
-		}
-		if !route.Prefix.Addr().Is4() && h.MTU < minMTUIPv6 {
-			pr.Reject = tooNarrow(h)
-		}
-		if pr.Reject != "" && !warned[pr.Reject] {
-			warned[pr.Reject] = true
-			p.warn("%s through hop %s will be rejected: %s", route.Prefix, h.Name, pr.Reject)
-		}
-		p.Routes = append(p.Routes, pr)
-	}
-}
-
-// path returns the hops that carry h, outermost first, and h; and why its
-// packets will be rejected, if a hop on the way is taken down.
-func (p *Plan) path(h *Hop) (path []string, reject string) {
-	for {
-		path = append([]string{h.Name}, path...)
-		if h.Down {
-			reject = fmt.Sprintf("hop %s is taken down", h.Name)
-		}
-		if h.Via == "" {
-			return path, reject
-		}
-		h = p.find(h.Via)
-	}
-}
-
-func hasFamily(addrs []netip.Addr, like netip.Addr) bool {
-	for _, a := range addrs {
-		if a.Is4() == like.Is4() {
-			return true
-		}
-	}
-	return false
 }
 
 // tooNarrow says why a hop cannot carry IPv6.

@@ -17,8 +17,8 @@ const (
 	floorMTU6 = 1280 // RFC 8200, section 5
 )
 
-// learnMTU is told of the path MTU that a router reported for a datagram of h's
-// link to dst. It lowers h's MTU, and that of every hop that h carries, until
+// learnMTU is told of the path MTU that a router, or the host's own kernel,
+// reported for a datagram of h to dst. It lowers h's MTU, and that of every hop that h carries, until
 // it is forgotten. It never raises it. A nil h, the user of a socket that is no
 // link, learns nothing.
 func (h *hop) learnMTU(reported int, dst netip.Addr) {
@@ -44,7 +44,7 @@ func (h *hop) learnMTU(reported int, dst netip.Addr) {
 	}
 }
 
-// knownPath returns the learned path MTU of h's link; 0: none.
+// knownPath returns the learned path MTU of h's datagrams; 0: none.
 func (h *hop) knownPath() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,18 +57,18 @@ func (h *hop) knownPath() int {
 // currentMTU returns what the hop's MTU should be now. That of its carrier must
 // be up to date.
 func (h *hop) currentMTU() int {
-	m := h.cfg.MTU
-	if h.via == nil {
-		return m
+	cfg := h.conf()
+	if cfg.Fragment {
+		return cfg.MTU // a smaller path only makes more fragments
 	}
-	if h.cfg.Fragment {
-		return m // a smaller path only makes more fragments
+	m := cfg.MTU
+	if cfg.via != nil {
+		m = min(m, cfg.via.mtu()-cfg.over)
 	}
-	room := h.via.mtu()
 	if known := h.knownPath(); known != 0 {
-		room = min(room, known)
+		m = min(m, known-cfg.over)
 	}
-	return max(min(m, room-h.over), minMTU)
+	return max(m, minMTU)
 }
 
 // refreshMTUs brings the hops' MTUs up to date, carriers first.
@@ -83,7 +83,7 @@ func (r *Router) refreshMTUs(t *table) {
 			p.generation.Add(1) // what waits in the ring is looked at again
 			p.tellMTU()
 		}
-		r.log.Info("path MTU", "hop", h.name, "mtu", now, "was", old)
+		r.log.Info("MTU", "hop", h.name, "mtu", now, "was", old)
 		r.emit(Event{Hop: h.name, Kind: EventMTU, MTU: now})
 	}
 }

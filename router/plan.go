@@ -12,31 +12,43 @@ type Plan struct {
 	MTU      int          // the TUN's: the largest hop MTU
 	Routes   []PlanRoute  // sorted by family, then address, then length
 	Hops     []PlanHop    // carriers first
-	Warnings []string     // one line each
+	Groups   []PlanGroup
+	Warnings []string // one line each
 
-	cfg *Config // fmt redacts no Key in an unexported field: hence the pointer, and Format
+	lpm   *routeTable // of every prefix, to an index of rules
+	rules []planRule
+	asked map[string]int // the MTU that the configuration gave each hop
+	cfg   *Config        // fmt redacts no Key in an unexported field: hence the pointer, and Format
 }
 
 // Format implements fmt.Formatter: it prints the exported fields, and no key.
 func (p Plan) Format(f fmt.State, verb rune) {
 	type plan Plan // without this method
-	p.cfg = nil
+	p.cfg, p.lpm = nil, nil
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), plan(p))
 }
 
-// A PlanRoute is one prefix and the way of its packets.
+// A PlanRoute is what a Route became: one prefix, or a set of one family, and
+// the way of its packets.
 type PlanRoute struct {
-	Prefix netip.Prefix
-	Hop    string   // "": rejects
-	Path   []string // hops, outermost (host's network) first
-	MTU    int      // the hop's
-	Reject string   // why its packets will be rejected; "": they are not
+	Prefix   netip.Prefix   // invalid: there are only Prefixes
+	Prefixes []netip.Prefix // further ones, as in the Route: do not change them
+	Hop      string         // or group; "": rejects
+	Path     []string       // hops, outermost (host's network) first; of groups, the preferred ones
+	MTU      int            // the smallest of the hops that may carry its packets
+	Reject   string         // why its packets will be rejected; "": they are not
+}
+
+// A PlanGroup is a failover group.
+type PlanGroup struct {
+	Name string
+	Hops []string // in order of preference
 }
 
 // A PlanHop is one hop as it will be started.
 type PlanHop struct {
 	Name      string
-	Via       string
+	Via       string // hop or group
 	Addrs     []netip.Addr
 	MTU       int
 	Endpoints []string // of its peers, in order; learned ones left out

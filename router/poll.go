@@ -34,21 +34,35 @@ func (r *Router) poll(h *hop) {
 	go func() {
 		defer r.goroutines.Done()
 		defer h.asking.Store(false)
+		sets := h.setsOf()
 		var b bytes.Buffer
 		if p.dev.IpcGetOperation(&b) != nil {
 			return // only writing to b can fail, and it cannot
 		}
 		next := &poll{at: r.clock(), peers: parsePeers(&b)}
 		old := h.polled.Swap(next)
+		h.notice(next.peers, sets)
 		for key, peer := range next.peers {
+			if was := old.peer(key); peer.rx != was.rx && peer.rx != 0 || peer.handshake.After(was.handshake) {
+				h.hears.Store(next.at)
+			}
 			if peer.handshake.IsZero() {
 				continue
 			}
-			if old == nil || old.peers[key].handshake.Before(peer.handshake) {
+			if old.peer(key).handshake.Before(peer.handshake) {
 				r.emit(Event{Hop: h.name, Kind: EventHandshake})
+				r.hastenNames(h)
 			}
 		}
 	}()
+}
+
+// peer returns what is known of a peer; a nil poll knows nothing.
+func (p *poll) peer(key Key) polledPeer {
+	if p == nil {
+		return polledPeer{}
+	}
+	return p.peers[key]
 }
 
 // parsePeers reads the peers of a UAPI "get". What the device holds secret is

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gaissmai/bart"
 	"golang.zx2c4.com/wireguard/device"
 	wgtun "golang.zx2c4.com/wireguard/tun"
 
@@ -48,9 +47,10 @@ type port struct {
 	stuck  bool           // the TUN reader gave up waiting; only it uses this
 	until  uint64         // and drops until so many packets have left the ring
 
-	peers   *bart.Fast[int] // AllowedIPs to index of out; nil: one peer takes all
-	out     []flight        // per peer, what is being encrypted
-	unknown flight          // of handshakes and keepalives
+	seeker *seeker // likewise, around the link or the UDP sockets
+
+	peers   atomic.Pointer[peering]
+	unknown flight // of handshakes and keepalives
 	outMov  gate
 	size    uint64 // of the windows
 
@@ -81,7 +81,6 @@ func newPort(h *hop) *port {
 	p := &port{
 		hop:    h,
 		in:     queue.New[origin](ringSlots, controlSlots),
-		out:    make([]flight, len(h.cfg.Peers)),
 		outMov: newGate(),
 		size:   windowSize(),
 		inMov:  newGate(),
@@ -91,14 +90,7 @@ func newPort(h *hop) *port {
 		events: make(chan wgtun.Event, 1), // EventMTUUpdate only: Device.Up is called, since EventUp hides its error
 	}
 	p.timer.Stop()
-	if len(h.cfg.Peers) > 1 {
-		p.peers = new(bart.Fast[int])
-		for i, peer := range h.cfg.Peers {
-			for _, prefix := range peer.AllowedIPs {
-				p.peers.Insert(prefix, i) // WireGuard: the last peer wins
-			}
-		}
-	}
+	p.peers.Store(newPeering(nil, h.conf().Peers))
 	return p
 }
 
@@ -165,6 +157,7 @@ func (p *port) park(held *flight) {
 func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset int) (n, used int, held *flight) {
 	var lost tally
 	gen := p.generation.Load()
+	peers := p.peers.Load()
 	fromTUN := 0
 	for ; used < v.N; used++ {
 		s := v.Slot(used)
@@ -173,12 +166,12 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 			lost[dropStale]++
 			continue
 		}
-		i, ok := p.peer(s.Packet)
+		i, ok := peers.find(s.Packet)
 		if !ok {
 			lost[dropNoPeer]++
 			continue
 		}
-		if f := &p.out[i]; !v.Control() && f.closed(p.size) {
+		if f := peers.out[i]; !v.Control() && f.closed(p.size) {
 			if n > 0 || p.moving(f) {
 				held = f
 				break // what there is, first
@@ -189,7 +182,7 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 			}
 		}
 		sizes[n] = copy(bufs[n][offset:], s.Packet)
-		stamp(bufs[n], p.enterOut(i))
+		stamp(bufs[n], p.enterOut(i, peers.out[i]))
 		n++
 		if s.Meta.from == nil {
 			fromTUN++
@@ -201,18 +194,6 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 	return n, used, held
 }
 
-// peer returns the index of the peer that WireGuard will choose for pkt.
-func (p *port) peer(pkt []byte) (int, bool) {
-	if p.peers == nil {
-		return 0, true
-	}
-	var m packet.Meta
-	if m.Parse(pkt) != packet.OK {
-		return 0, false
-	}
-	return p.peers.Lookup(m.Dst)
-}
-
 // The trailer's number: outbound the peer above and the sequence below, inbound
 // a bit that no peer has and the sequence. Both directions share buffers.
 const (
@@ -220,9 +201,8 @@ const (
 	inboundBit = 1 << 63
 )
 
-// enterOut returns the number of the next packet to peer i.
-func (p *port) enterOut(i int) uint64 {
-	f := &p.out[i]
+// enterOut returns the number of the next packet to peer i, whose flight is f.
+func (p *port) enterOut(i int, f *flight) uint64 {
 	if f.in.Load() == f.out.Load() {
 		f.moved.Store(p.hop.r.clock()) // what stands still is timed from here
 	}
@@ -232,16 +212,15 @@ func (p *port) enterOut(i int) uint64 {
 // flightOf returns the flight of a batch by the number of one of its packets;
 // one that serves nobody where that is not known.
 func (p *port) flightOf(n uint64, known bool) *flight {
-	if i := n >> seqBits; known && i < uint64(len(p.out)) {
-		return &p.out[i]
+	if out := p.peers.Load().out; known && n>>seqBits < uint64(len(out)) {
+		return out[n>>seqBits]
 	}
 	return &p.unknown
 }
 
 // leaveOut notes that the packet with that number left the device.
 func (p *port) leaveOut(n uint64) {
-	if i := n >> seqBits; i < uint64(len(p.out)) {
-		f := &p.out[i]
+	if f := p.flightOf(n, true); f != &p.unknown {
 		f.leave(n & (1<<seqBits - 1))
 		f.moved.Store(p.hop.r.clock())
 		if f.room(p.size) >= reopen(p.size) {
@@ -281,8 +260,7 @@ func (p *port) stillMine(pkt []byte) bool {
 	if m.Parse(pkt) != packet.OK {
 		return false
 	}
-	v, ok := p.hop.r.table.Load().lookup(m.Dst)
-	return ok && v.hop == p.hop && len(pkt) <= p.hop.mtu()
+	return p.hop.r.table.Load().owns(p.hop, m.Dst) && len(pkt) <= p.hop.mtu()
 }
 
 // Write implements tun.Device: it takes decrypted packets, which are valid
@@ -334,7 +312,7 @@ func (p *port) Events() <-chan wgtun.Event { return p.events }
 
 // BatchSize implements tun.Device.
 func (p *port) BatchSize() int {
-	if p.hop.via != nil {
+	if p.hop.inner {
 		return linkBatch
 	}
 	return rootBatch

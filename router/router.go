@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
@@ -28,8 +29,12 @@ type Options struct {
 	// logged. It never gets a key.
 	Logger *slog.Logger
 
-	// Resolve returns the addresses of an endpoint's host name, for a hop.
-	// Default: the system's resolver.
+	// Resolve returns the addresses of an endpoint's host name, for a hop of the
+	// configuration. It is called when the hop is there and its carrier is up,
+	// with backoff until it gives an address, and again when the peer has been
+	// silent for a while; for several names at the same time; and its context
+	// ends with the router. It may use ListenUDP of the hop's carrier. An address
+	// that it returns may be sent to at once. Default: the system's resolver.
 	Resolve func(ctx context.Context, hop, host string) ([]netip.Addr, error)
 
 	// OnEvent is called for each change of a hop's state: from one goroutine,
@@ -40,6 +45,12 @@ type Options struct {
 	// Bind returns the datagram transport of a hop on the host's network. Its
 	// Close must end a Send that waits. Default: UDP sockets.
 	Bind func(hop string) conn.Bind
+
+	// Control is called for each UDP socket of a hop on the host's network before
+	// it is bound, again at each rebind, as net.ListenConfig.Control is: to
+	// protect it from a VPN, or bind it to an interface. Its error fails the hop.
+	// Linux and Android only: elsewhere a hop does not start if it is set.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // A Router carries the packets of one TUN through its hops. Make one with New.
@@ -69,10 +80,14 @@ type Router struct {
 	gone        atomic.Uint64 // packets of the TUN that left through hops removed since
 	drops       drops         // that belong to no hop, or to one removed since
 
-	changing sync.Mutex // serialises Apply; taken before applying
-	applying sync.Mutex // serialises changes of hops, SetTUN, restarts and Close
+	applying sync.Mutex // serialises Apply, changes of hops, SetTUN, restarts and Close
 	pending  *Plan      // of an Apply before Run; guarded by applying
+	current  *Plan      // that is in force; nil: none yet; guarded by applying
 	running  bool       // guarded by applying
+
+	farMu sync.Mutex // serialises refreshFar
+
+	stale time.Duration // after which names are looked up again: staleAfter
 
 	kick       chan struct{} // a token: the supervisor has work
 	events     eventQueue
@@ -108,6 +123,7 @@ func New(o *Options) *Router {
 		waiters:  queue.NewWaiters(),
 		kick:     make(chan struct{}, 1),
 		closed:   make(chan struct{}),
+		stale:    staleAfter,
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.closing = r.life.Done()
@@ -115,7 +131,7 @@ func New(o *Options) *Router {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.events.ready = make(chan struct{}, 1)
-	t, _ := newTable(&Plan{cfg: &Config{}}, nil) // without addresses nothing can fail
+	t, _ := newTable(&Plan{cfg: &Config{}, lpm: new(routeTable)}, nil, nil) // without addresses nothing can fail
 	r.table.Store(t)
 	return r
 }
@@ -175,7 +191,7 @@ func (r *Router) Run(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	if err := r.applyPending(ctx); err != nil {
+	if err := r.applyPending(); err != nil {
 		close(r.readerDone)
 		_ = r.Close()
 		return err
@@ -213,17 +229,18 @@ func (r *Router) begin() error {
 }
 
 // applyPending applies the plan of an Apply before Run, if there is one.
-func (r *Router) applyPending(ctx context.Context) error {
-	r.changing.Lock()
-	defer r.changing.Unlock()
+func (r *Router) applyPending() error {
 	r.applying.Lock()
+	defer r.applying.Unlock()
 	plan := r.pending
 	r.pending = nil
-	r.applying.Unlock()
-	if plan == nil {
+	switch {
+	case r.isClosing():
+		return net.ErrClosed
+	case plan == nil:
 		return nil
 	}
-	return r.apply(ctx, plan)
+	return r.applyLocked(plan)
 }
 
 func (r *Router) isClosing() bool {
@@ -284,6 +301,7 @@ func (r *Router) NetworkChanged() error {
 	var errs []error
 	for _, h := range r.table.Load().roots {
 		h.hasten()
+		h.retryNames()
 		if err := h.rebind(); err != nil {
 			if p := h.port.Load(); p != nil {
 				h.fail(p, err)
@@ -308,8 +326,8 @@ func (r *Router) Resumed() {
 		if p == nil {
 			continue
 		}
-		for _, peer := range h.cfg.Peers {
-			if q := p.dev.LookupPeer(device.NoisePublicKey(peer.PublicKey)); q != nil && h.hadSession(peer.PublicKey) {
+		for _, peer := range h.conf().Peers {
+			if q := p.peer(peer.PublicKey); q != nil && h.hadSession(peer.PublicKey) {
 				q.ExpireCurrentKeypairs()
 				stale = append(stale, q)
 			}
@@ -348,7 +366,7 @@ func (r *Router) newBind(hop string) conn.Bind {
 	if r.opts.Bind != nil {
 		return r.opts.Bind(hop)
 	}
-	return &udpBind{}
+	return r.newUDP(hop)
 }
 
 // deviceLogger passes wireguard-go's log on: its errors as warnings, the rest,

@@ -46,14 +46,14 @@ func (h *hop) settle() {
 	if p.link != nil {
 		s = p.link.cur.Load()
 	}
-	h.settleCarriers(s, deadline)
+	settleCarriers(h.via(), s, deadline)
 }
 
-// settleCarriers does so for the datagrams of h's link, through socket s, in the
-// hops that carry it. A nil s is a link that is closed: its datagrams in a ring
-// are dropped anyway.
-func (h *hop) settleCarriers(s *socket, deadline time.Time) {
-	for c := h.via; c != nil; c = c.via {
+// settleCarriers does so for the datagrams of a link, through socket s, in hop c
+// and those that carry it. A nil s is a link that is closed: its datagrams in a
+// ring are dropped anyway.
+func settleCarriers(c *hop, s *socket, deadline time.Time) {
+	for ; c != nil; c = c.via() {
 		p := c.port.Load()
 		if p == nil {
 			return // what it had is gone with it
@@ -121,14 +121,14 @@ func (p *port) readAgain(d time.Duration) bool {
 // reports false if that does not happen by the deadline, or will not: a full
 // flight that stands still waits for a session.
 func (p *port) drain(deadline time.Time) bool {
-	marks := make([]uint64, len(p.out))
-	for i := range p.out {
-		marks[i] = p.out[i].in.Load()
+	out := p.peers.Load().out
+	marks := make([]uint64, len(out))
+	for i, f := range out {
+		marks[i] = f.in.Load()
 	}
 	return waitFor(deadline, func() (done, hopeless bool) {
 		done = true
-		for i := range p.out {
-			f := &p.out[i]
+		for i, f := range out {
 			if f.out.Load() >= marks[i] {
 				continue
 			}
@@ -163,8 +163,8 @@ func waitFor(deadline time.Time, condition func() (done, hopeless bool)) bool {
 // purge drops the packets that wait inside the device for a session.
 func (p *port) purge() {
 	now := p.hop.r.clock()
-	for i := range p.out {
-		if f := &p.out[i]; f.flush != nil {
+	for _, f := range p.peers.Load().out {
+		if f.flush != nil {
 			f.flush()
 			f.empty(now)
 		}

@@ -24,8 +24,10 @@ const (
 	lastLinkPort  = 32767
 )
 
-// linkSlots is the number of datagrams that wait in a socket.
-const linkSlots = 512
+// linkSlots is the number of datagrams that wait in a socket: what comes in while
+// the device behind it gets no processor for some 20 ms. With 512 a bulk download
+// through two hops lost 2 to 4 % of its packets on a busy machine.
+const linkSlots = 4096
 
 // A socket is a UDP socket inside a hop's tunnel, bound to the hop's tunnel
 // address and a port. Its packets never meet the route table.
@@ -36,7 +38,6 @@ type socket struct {
 	rx   *queue.Ring[netip.AddrPort] // payloads, with where they came from
 	in   queue.Producer              // port.Write, towards rx
 	out  atomic.Pointer[share]       // towards the ring of the hop's port
-	most int                         // bytes of the largest payload that is taken
 	stop chan struct{}
 	once sync.Once
 
@@ -87,10 +88,7 @@ func (h *hop) listen(port uint16, user *hop) (*socket, error) {
 			return nil, fmt.Errorf("router: no free port inside hop %s", h.name)
 		}
 	}
-	s := &socket{hop: h, port: port, user: user, most: 65535, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
-	if user != nil { // slots keep their size: a stranger must not make them all large
-		s.most = max(2*user.cfg.MTU, 2048)
-	}
+	s := &socket{hop: h, port: port, user: user, rx: queue.New[netip.AddrPort](linkSlots, 0), stop: make(chan struct{})}
 	all := make(sockets, len(old)+1)
 	for k, v := range old {
 		all[k] = v
@@ -98,6 +96,15 @@ func (h *hop) listen(port uint16, user *hop) (*socket, error) {
 	all[port] = s
 	h.sockets.Store(&all)
 	return s, nil
+}
+
+// most returns the bytes of the largest payload that is taken. Slots keep their
+// size: a stranger must not make them all large.
+func (s *socket) most() int {
+	if s.user == nil {
+		return 65535
+	}
+	return max(2*s.user.conf().MTU, 2048)
 }
 
 // close unbinds s and wakes who waits on it. It is idempotent.
@@ -192,7 +199,7 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 // fragmentAt returns the size of the packets beyond which the socket's datagrams
 // are fragmented: that of the largest that there is where they never are.
 func (s *socket) fragmentAt() int {
-	if s.user == nil || !s.user.cfg.Fragment {
+	if s.user == nil || !s.user.conf().Fragment {
 		return maxPacket
 	}
 	limit := s.hop.mtu()

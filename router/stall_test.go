@@ -15,10 +15,10 @@ func TestStalledPeer(t *testing.T) {
 		r := New(nil)
 		p := twoPeers(t, r)
 		p.size = 256
-		p.out[0].flush = func() {}
+		p.peers.Load().out[0].flush = func() {}
 		if stalled {
-			p.out[0].in.Store(256)
-			p.out[0].moved.Store(r.clock())
+			p.peers.Load().out[0].in.Store(256)
+			p.peers.Load().out[0].moved.Store(r.clock())
 		}
 		var wg sync.WaitGroup
 		sent := make(chan uint64, 64)
@@ -87,7 +87,7 @@ func TestStalledPeer(t *testing.T) {
 func TestStuckIsForgotten(t *testing.T) {
 	r := New(nil)
 	p := twoPeers(t, r)
-	p.peers = nil
+	p.peers.Load().lpm = nil
 	near := nearNet.Addr().Next()
 	s := &socket{hop: p.hop, stop: make(chan struct{}), port: 20000}
 	quit := make(chan struct{})

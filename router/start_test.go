@@ -25,7 +25,8 @@ func within(t *testing.T, d time.Duration, what string, do func() error) {
 	}
 }
 
-// TestCloseEndsResolve: Close and the rest do not wait for a resolver.
+// TestCloseEndsResolve: Apply, Close and the rest do not wait for a resolver, and
+// Close ends it.
 func TestCloseEndsResolve(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	l := newLab(t, &Options{Resolve: func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
@@ -37,17 +38,12 @@ func TestCloseEndsResolve(t *testing.T) {
 	go func() { l.done <- l.r.Run(context.Background()) }()
 	eventually(t, 5*time.Second, "running", func() bool { return len(l.r.Status().Hops) == 3 })
 	l.cfg.Hops[1].Peers[0].Endpoint = "exit.example:51820"
-	p, err := Compile(l.cfg)
-	must(t, err)
-	applied := make(chan error, 1)
-	go func() { applied <- l.r.Apply(context.Background(), p) }()
+	l.apply()
 	<-asked
+	within(t, time.Second, "Apply", func() error { l.apply(); return nil })
 	within(t, time.Second, "NetworkChanged", l.r.NetworkChanged)
 	within(t, time.Second, "SetTUN", func() error { return l.r.SetTUN(nil) })
 	within(t, time.Second, "Close", l.r.Close)
-	if err := <-applied; !errors.Is(err, net.ErrClosed) {
-		t.Fatalf("Apply: %v", err)
-	}
 }
 
 // TestCloseEndsStart: the first message of a hop that is being started blocks.
@@ -60,34 +56,6 @@ func TestCloseEndsStart(t *testing.T) {
 	go func() { l.done <- l.r.Run(context.Background()) }()
 	time.Sleep(200 * time.Millisecond)
 	within(t, time.Second, "Close", l.r.Close)
-}
-
-// TestSameAddress: a name with several addresses, told in turns, and one that is
-// not found for once, do not cost a hop its session.
-func TestSameAddress(t *testing.T) {
-	var n atomic.Int64
-	l := newLab(t, &Options{Resolve: func(context.Context, string, string) ([]netip.Addr, error) {
-		other := netip.MustParseAddr("192.0.2.99")
-		switch n.Add(1) % 3 {
-		case 0:
-			return nil, errors.New("no answer")
-		case 1:
-			return []netip.Addr{exitAddr, other}, nil
-		}
-		return []netip.Addr{other, exitAddr}, nil
-	}})
-	l.cfg.Hops[1].Peers[0].Endpoint = "exit.example:51820"
-	l.start()
-	if _, ok := l.exchange(farNet.Addr().Next(), 10*time.Second); !ok {
-		t.Fatal("no path")
-	}
-	h := l.r.table.Load().hop("exit")
-	for range 3 {
-		l.apply()
-		if l.r.table.Load().hop("exit") != h {
-			t.Fatal("an unchanged hop was replaced")
-		}
-	}
 }
 
 // A stillborn is a transport whose first receive functions are dead.
@@ -116,7 +84,7 @@ func TestDeathDuringStart(t *testing.T) {
 			l.r.opts.Bind = func(string) conn.Bind { return &stillborn{l.net.Bind(clientAddr), &opened} }
 			cfg := l.cfg.Hops[0]
 			cfg.MTU = 1420
-			h := newHop(l.r, cfg, nil, []netip.AddrPort{l.entry.Endpoint()})
+			h := newHop(l.r, cfg, nil)
 			h.failed = earlier
 			must(t, h.start())
 			eventually(t, time.Second, "the death is noted", func() bool {

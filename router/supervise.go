@@ -38,6 +38,8 @@ func (r *Router) supervise() {
 				r.restart(h)
 			}
 		}
+		r.lookUpNames(t)
+		r.failOver(t)
 		select {
 		case <-tick.C:
 		case <-r.kick:
@@ -68,7 +70,7 @@ func (h *hop) check() {
 // due reports whether a hop should be started now: its time has come and its
 // carrier is up.
 func (h *hop) due() bool {
-	if h.cfg.Down || h.via != nil && h.via.isDown() {
+	if cfg := h.conf(); cfg.Down || cfg.via != nil && cfg.via.isDown() {
 		return false
 	}
 	h.mu.Lock()
@@ -95,12 +97,7 @@ func (r *Router) restart(h *hop) {
 	r.starting.Store(&[]*hop{h})
 	defer r.starting.Store(nil)
 	if err := h.start(); err != nil {
-		h.mu.Lock()
-		h.failures++
-		h.failed = err
-		h.retry = time.Now().Add(backoff(h.failures))
-		h.mu.Unlock()
-		r.log.Warn("restarting fails", "hop", h.name, "err", err)
+		h.failStopped(err)
 	}
 	r.announceTree(h)
 }
@@ -120,13 +117,13 @@ func (h *hop) refresh() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	why := ""
-	switch {
-	case h.cfg.Down:
+	switch cfg := h.conf(); {
+	case cfg.Down:
 		why = "taken down"
 	case h.failed != nil:
 		why = h.failed.Error()
-	case h.via != nil && h.via.isDown():
-		why = "its carrier " + h.via.name + " is down"
+	case cfg.via != nil && cfg.via.isDown():
+		why = "its carrier " + cfg.via.name + " is down"
 	}
 	if why == "" {
 		h.blocked.Store(nil)

@@ -3,8 +3,6 @@ package router
 import (
 	"net/netip"
 
-	"github.com/gaissmai/bart"
-
 	"multihop/nat"
 	"multihop/packet"
 )
@@ -15,38 +13,72 @@ import (
 // outbound it names the hop, inbound a packet's source must lead back to the
 // hop that it came through.
 type table struct {
-	lpm     bart.Fast[*view]
-	views   map[*hop]*view
-	order   []*hop              // carriers first
-	own     map[netip.Addr]bool // the TUN's addresses and those of all hops
-	tun4    netip.Addr
-	tun6    netip.Addr
-	roots   []*hop
-	rejects *view // of routes that name no hop
-	addrs   []netip.Addr
-	mtu     int
+	lpm    *routeTable // to an index of rules, of this very table
+	rules  []rule
+	views  map[*hop]*view
+	order  []*hop              // carriers first
+	own    map[netip.Addr]bool // the TUN's addresses and those of all hops
+	tun4   netip.Addr
+	tun6   netip.Addr
+	roots  []*hop
+	groups []*group
+	addrs  []netip.Addr
+	mtu    int
 }
 
 // A view is what the table's readers know of a hop: translation between the
 // TUN's addresses and the hop's. Immutable.
 type view struct {
-	hop *hop // nil: its packets are rejected
+	hop *hop
 
 	to4, to6     *nat.Rewrite // TUN to hop; nil: no address of that family
 	from4, from6 *nat.Rewrite // hop to TUN
-
-	endpoints map[netip.Addr]bool // configured, of the hops that it carries
 }
 
-// newTable builds the table of a plan and its hops, carriers first.
-func newTable(p *Plan, hops []*hop) (*table, error) {
+// A rule is what the prefixes of one target have in common. Immutable, but for
+// what its groups choose.
+type rule struct {
+	plan   *planRule
+	to     target
+	backup target // of OnDown == Fallback
+}
+
+// A target is a hop or a group.
+type target struct {
+	view  *view  // nil: a group's
+	group *group // nil: a hop's; both nil: none, packets are rejected
+}
+
+// now returns the hop that serves; nil: the target rejects.
+func (t *target) now() *view {
+	if t.group != nil {
+		return t.group.active.Load()
+	}
+	return t.view
+}
+
+// pick returns the hop that the rule gives packets to now; nil: it rejects. A hop
+// that is down rejects by itself, or as the rule's OnDown says.
+func (r *rule) pick() *view {
+	v := r.to.now()
+	if v != nil && r.plan.onDown == Fallback && v.hop.isDown() {
+		if b := r.backup.now(); !b.hop.isDown() {
+			return b
+		}
+	}
+	return v
+}
+
+// newTable builds the table of a plan and its hops, carriers first. Of its
+// groups, those that the table before has too keep their active hop and state.
+func newTable(p *Plan, hops []*hop, before *table) (*table, error) {
 	t := &table{
-		views:   make(map[*hop]*view, len(hops)),
-		own:     make(map[netip.Addr]bool),
-		order:   hops,
-		rejects: &view{},
-		addrs:   p.Addrs,
-		mtu:     p.MTU,
+		lpm:   p.lpm,
+		views: make(map[*hop]*view, len(hops)),
+		own:   make(map[netip.Addr]bool),
+		order: hops,
+		addrs: p.Addrs,
+		mtu:   p.MTU,
 	}
 	byName := make(map[string]*view, len(hops))
 	for _, a := range p.Addrs {
@@ -66,35 +98,33 @@ func newTable(p *Plan, hops []*hop) (*table, error) {
 		if v.to6, v.from6, err = rewrites(t.tun6, h.addr6); err != nil {
 			return nil, err
 		}
-		if h.cfg.MTU < minMTUIPv6 { // it cannot carry IPv6: RFC 8200, section 5
+		cfg := p.hop(h.name)
+		if cfg.MTU < minMTUIPv6 { // it cannot carry IPv6: RFC 8200, section 5
 			v.to6, v.from6 = nil, nil
 		}
-		for _, a := range h.cfg.Addrs {
-			t.own[a] = true
+		for _, a := range []netip.Addr{h.addr4, h.addr6} {
+			if a.IsValid() {
+				t.own[a] = true
+			}
 		}
 		t.views[h] = v
 		byName[h.name] = v
-		if h.via == nil {
+		if !h.inner {
 			t.roots = append(t.roots, h)
 		}
 	}
-	for _, h := range hops {
-		if h.via != nil {
-			v := t.views[h.via]
-			for _, e := range h.endpoints {
-				if v.endpoints == nil {
-					v.endpoints = make(map[netip.Addr]bool)
-				}
-				v.endpoints[e.Addr()] = true
-			}
-		}
+	targets := make(map[string]target, len(hops)+len(p.cfg.Groups))
+	for name, v := range byName {
+		targets[name] = target{view: v}
 	}
-	for _, route := range p.cfg.Routes {
-		v := t.rejects
-		if route.Hop != "" {
-			v = byName[route.Hop]
-		}
-		t.lpm.Insert(route.Prefix, v)
+	for i := range p.cfg.Groups {
+		g := newGroup(p, &p.cfg.Groups[i], byName, before)
+		t.groups = append(t.groups, g)
+		targets[g.cfg.Name] = target{group: g}
+	}
+	for i := range p.rules {
+		r := &p.rules[i]
+		t.rules = append(t.rules, rule{plan: r, to: targets[r.target], backup: targets[r.fallback]})
 	}
 	return t, nil
 }
@@ -123,7 +153,22 @@ func (t *table) tunAddr(like netip.Addr) netip.Addr {
 	return t.tun6
 }
 
-func (t *table) lookup(a netip.Addr) (*view, bool) { return t.lpm.Lookup(a) }
+// lookup returns the hop that packets to a go to now, and accepts packets from;
+// nil: they are rejected. The rule is nil where no prefix covers a.
+func (t *table) lookup(a netip.Addr) (*view, *rule) {
+	i, ok := t.lpm.Lookup(a)
+	if !ok {
+		return nil, nil
+	}
+	r := &t.rules[i]
+	return r.pick(), r
+}
+
+// owns reports whether packets to a go to hop h now.
+func (t *table) owns(h *hop, a netip.Addr) bool {
+	v, _ := t.lookup(a)
+	return v != nil && v.hop == h
+}
 
 // outward returns the translation of packets to dst, from the TUN's address to
 // the hop's; nil if the hop has no address of that family.
@@ -137,40 +182,13 @@ func (v *view) outward(dst netip.Addr) *nat.Rewrite {
 // inward returns the translation of packets for dst; nil unless dst is exactly
 // this hop's address.
 func (v *view) inward(dst netip.Addr) *nat.Rewrite {
-	if v.hop == nil || dst != v.hop.addr(dst) {
+	if dst != v.hop.addr(dst) {
 		return nil
 	}
 	if dst.Is4() {
 		return v.from4
 	}
 	return v.from6
-}
-
-// moved returns the hops of the old table from which the new one takes
-// addresses: only those need their waiting packets looked at again. Where a
-// prefix is split, merged or hidden by longer ones, it may name a hop too many.
-func (t *table) moved(next *table) map[*hop]bool {
-	lost := make(map[*hop]bool)
-	check := func(p netip.Prefix) {
-		_, was, ok := t.lpm.LookupPrefixLPM(p)
-		if !ok || was.hop == nil {
-			return
-		}
-		if _, is, ok := next.lpm.LookupPrefixLPM(p); !ok || is.hop != was.hop {
-			lost[was.hop] = true
-		}
-	}
-	for p, v := range t.lpm.All() {
-		if is, ok := next.lpm.Get(p); !ok || is.hop != v.hop {
-			check(p)
-		}
-	}
-	for p, v := range next.lpm.All() {
-		if was, ok := t.lpm.Get(p); !ok || was.hop != v.hop {
-			check(p)
-		}
-	}
-	return lost
 }
 
 // verdict gives the drops of packages packet and nat their counters.

@@ -33,17 +33,15 @@ func (m model) lookup(a netip.Addr) *hop {
 // table builds the table of the same routes.
 func (m model) table(t *testing.T, hops []*hop) *table {
 	t.Helper()
-	p := &Plan{cfg: &Config{}, Addrs: addrs("192.0.2.1", "2001:db8::1")}
+	var routes []Route
 	for _, r := range m {
 		route := Route{Prefix: r.prefix}
 		if r.hop != nil {
 			route.Hop = r.hop.name
 		}
-		p.cfg.Routes = append(p.cfg.Routes, route)
+		routes = append(routes, route)
 	}
-	tab, err := newTable(p, hops)
-	must(t, err)
-	return tab
+	return tableOf(t, addrs("192.0.2.1", "2001:db8::1"), routes, hops...)
 }
 
 // change returns another set of routes, most of them the same.
@@ -70,9 +68,25 @@ func bareHops(n int) []*hop {
 	for i := range n {
 		hops = append(hops, newHop(r, Hop{Name: fmt.Sprintf("h%d", i), MTU: 1420, Addrs: []netip.Addr{
 			netip.AddrFrom4([4]byte{10, byte(i), 0, 2}), netip.MustParseAddr(fmt.Sprintf("fd0%d::2", i)),
-		}}, nil, nil))
+		}}, nil))
 	}
 	return hops
+}
+
+// tableOf returns the table of routes over bare hops.
+func tableOf(tb testing.TB, tun []netip.Addr, routes []Route, hops ...*hop) *table {
+	tb.Helper()
+	p := &Plan{Addrs: tun, cfg: &Config{Routes: routes}}
+	for _, h := range hops {
+		cfg := h.conf().Hop
+		cfg.Peers = []Peer{{AllowedIPs: everything}}
+		p.cfg.Hops = append(p.cfg.Hops, cfg)
+	}
+	must(tb, p.checkRoutes())
+	t, err := newTable(p, hops, nil)
+	must(tb, err)
+	New(nil).refreshFar(t)
+	return t
 }
 
 // TestMoved compares moved with an oracle that asks both tables about every

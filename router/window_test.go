@@ -148,12 +148,10 @@ func TestGate(t *testing.T) {
 func twoPeers(t *testing.T, r *Router) *port {
 	t.Helper()
 	h := newHop(r, Hop{Name: "h", MTU: 1420, Addrs: addrs("10.0.0.2"), Peers: []Peer{
-		{AllowedIPs: []netip.Prefix{farNet}}, {AllowedIPs: []netip.Prefix{nearNet}},
-	}}, nil, make([]netip.AddrPort, 2))
-	tab, err := newTable(&Plan{Addrs: addrs("192.0.2.1"), cfg: &Config{
-		Routes: []Route{{Prefix: everything[0], Hop: "h"}}}}, []*hop{h})
-	must(t, err)
-	r.table.Store(tab)
+		{PublicKey: fixedKey(1), AllowedIPs: []netip.Prefix{farNet}},
+		{PublicKey: fixedKey(2), AllowedIPs: []netip.Prefix{nearNet}},
+	}}, nil)
+	r.table.Store(tableOf(t, addrs("192.0.2.1"), []Route{{Prefix: everything[0], Hop: "h"}}, h))
 	p := newPort(h)
 	p.bind = &meteredBind{port: p}
 	p.size = 4
@@ -219,7 +217,7 @@ func TestNumbersPerPeer(t *testing.T) {
 			t.Fatalf("numbers %x, want %x", got, want)
 		}
 	}
-	inside := func(i int) uint64 { return p.out[i].in.Load() - p.out[i].out.Load() }
+	inside := func(i int) uint64 { return p.peers.Load().out[i].in.Load() - p.peers.Load().out[i].out.Load() }
 	p.leaveOut(1<<seqBits | 3)
 	if inside(0) != 3 || inside(1) != 0 {
 		t.Errorf("%d and %d inside, want 3 and 0", inside(0), inside(1))
@@ -250,7 +248,7 @@ func TestFullFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := twoPeers(t, New(nil))
 		flushed := 0
-		p.out[0].flush = func() { flushed++ }
+		p.peers.Load().out[0].flush = func() { flushed++ }
 		far, near := farNet.Addr().Next(), nearNet.Addr().Next()
 		push(t, p, 5, far)
 		if got := pull(t, p); len(got) != 4 {

@@ -12,7 +12,7 @@ import (
 
 func atLeastOneFile(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%s: no files: give one wg-quick file per hop, the outermost first", cmd.Name())
+		return fmt.Errorf("%s: no files: give one wg-quick file per hop, the outermost first, or a profile", cmd.Name())
 	}
 	return nil
 }
@@ -24,9 +24,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func atMostOneName(cmd *cobra.Command, args []string) error {
+func atMostOneInstance(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fmt.Errorf("%s: want one NAME or none, got %d arguments", cmd.Name(), len(args))
+		return fmt.Errorf("%s: want one TUN or PROFILE or none, got %d arguments", cmd.Name(), len(args))
 	}
 	return nil
 }

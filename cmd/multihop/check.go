@@ -11,43 +11,33 @@ import (
 )
 
 func newCheckCommand() *cobra.Command {
-	var routes []string
-	var fragment bool
+	o := new(order)
 	cmd := &cobra.Command{
-		Use:   "check ENTRY.conf [EXIT.conf ...]",
-		Short: "Check files, and print what run would do with them",
+		Use:   "check FILE... | PROFILE",
+		Short: "Check files, and print what up would do with them",
 		Long: text(`
-Check wg-quick files as a chain, each inside the one before it, and print what
-"run" would do with them. Everything that can be known without running is
-checked: syntax, permissions, addresses, routes, endpoints and MTUs. (A cycle
-cannot occur: in a chain each file is inside the one before it.) It needs no root,
-changes nothing and looks no name up.
+Check wg-quick files as a chain, each inside the one before it, or a profile, and
+print what "up" would do with them. Everything that can be known without running
+is checked: syntax, permissions, addresses, routes, carriers, endpoints and MTUs.
+It needs no root, changes nothing and looks no name up. (What up would do to this
+host, change by change, is what "up --dry-run" prints.)
 
-One line each on stdout: "error: ..." for what run refuses in any case;
-"warning: ..." for what works, though perhaps not as you expect, or depends on
-how you run it: a route that covers the endpoint of the first hop, as a /0 does,
-needs --table off; "note: ..." for what is assumed, such as an MTU of 1420 for a
-first hop whose file says none. Then the plan. The exit status is 1 if there was
-an error.`),
+One line each on stdout: "error: ..." for what up refuses; "warning: ..." for what
+works, though perhaps not as you expect; "note: ..." for what is assumed, such as
+an MTU of 1420 for a first hop whose file says none. Then the plan. The exit status
+is 1 if there was an error.`),
 		Example: text(`
   multihop check entry.conf exit.conf
-  multihop check entry.conf exit.conf --route 203.0.113.0/24 --route entry=10.64.0.0/10`),
+  multihop check entry.conf exit.conf --route 203.0.113.0/24 --route entry=10.64.0.0/10
+  multihop check office`),
 		Args:              atLeastOneFile,
 		ValidArgsFunction: completeFiles,
-		RunE: func(cmd *cobra.Command, paths []string) error {
-			flags, warnings, err := parseRoutes(routes)
-			if err != nil {
-				return err
-			}
-			r := &report{w: cmd.OutOrStdout()}
-			for _, w := range warnings {
-				r.warn(w)
-			}
-			return r.check(paths, &conf.ChainOptions{Routes: flags, Fragment: fragment})
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.args = args
+			return (&report{w: cmd.OutOrStdout()}).check(o)
 		},
 	}
-	addRouteFlag(cmd, &routes)
-	addFragmentFlag(cmd, &fragment)
+	o.addFlags(cmd)
 	return cmd
 }
 
@@ -79,30 +69,19 @@ func (r *report) result() error {
 	return fmt.Errorf("check: %d errors", r.errors)
 }
 
-func (r *report) check(paths []string, o *conf.ChainOptions) error {
-	var files []*conf.File
-	for _, p := range paths {
-		f, err := conf.LoadAll(p)
-		if err != nil {
-			r.error(err)
-			continue
-		}
-		files = append(files, f)
+func (r *report) check(o *order) error {
+	if _, _, err := o.overrides(); err != nil {
+		return err // of the command line, not of a file
 	}
-	if r.errors > 0 {
-		for _, f := range files { // Chain would report these
-			for _, warning := range f.Warnings {
-				r.warn(warning)
-			}
-		}
-		return r.result()
-	}
-	chained, err := conf.Chain(files, o)
+	c, warnings, err := o.load(true)
 	if err != nil {
 		r.error(err)
 		return r.result()
 	}
-	plan := r.chained(chained)
+	for _, w := range warnings {
+		r.warn(w)
+	}
+	plan := r.instance(c)
 	if plan == nil {
 		return r.result()
 	}
@@ -110,16 +89,13 @@ func (r *report) check(paths []string, o *conf.ChainOptions) error {
 	return writePlan(r.w, "(name)", plan, nil)
 }
 
-// chained reports on a chain and returns its plan; nil: it has none.
-func (r *report) chained(c *conf.Chained) *router.Plan {
-	for _, warning := range c.Warnings {
-		r.warn(warning)
-	}
+// instance reports on what was read and returns its plan; nil: it has none.
+func (r *report) instance(c *conf.Instance) *router.Plan {
 	for _, g := range groupLeftOut(c.LeftOut) {
 		r.warn(fmt.Sprintf("hop %s: no route for %s: %s", g.hop, g.list(), g.why))
 	}
 	for i := range c.Config.Hops {
-		r.unknowns(&c.Config.Hops[i])
+		r.unknowns(&c.Config, &c.Config.Hops[i])
 	}
 	plan, err := router.Compile(c.Config)
 	if err != nil {
@@ -129,26 +105,32 @@ func (r *report) chained(c *conf.Chained) *router.Plan {
 	for _, warning := range plan.Warnings {
 		r.warn(warning)
 	}
-	for _, l := range loops(plan) {
-		r.warn(fmt.Sprintf("%v, so run refuses it without --table off", l))
+	if c.Settings.Table == tableOff {
+		for _, l := range loops(plan) {
+			r.warn(fmt.Sprintf("%v, unless the routes that you make lead past it", l))
+		}
 	}
 	return plan
 }
 
-// unknowns says what is not known before run asks the host.
-func (r *report) unknowns(h *router.Hop) {
+// unknowns says what is not known before up asks the host, or the network.
+func (r *report) unknowns(cfg *router.Config, h *router.Hop) {
 	for _, p := range h.Peers {
 		name, _, ok := endpointName(p.Endpoint)
-		switch {
-		case !ok:
-		case h.Via == "":
-			r.warn(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: check does not ask the network", h.Name, name))
-		default:
-			r.warn(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: run asks this host's resolver, outside the tunnel; "+
-				"until then the hop's MTU leaves 80 bytes, as for an IPv6 endpoint", h.Name, name))
+		if !ok {
+			continue
+		}
+		if h.Via == "" {
+			r.note(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: up asks the host's resolvers, past the tunnel", h.Name, name))
+			continue
+		}
+		r.note(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: up asks the DNS of %s, through it; "+
+			"the hop's MTU leaves 80 bytes, as for an IPv6 endpoint", h.Name, name, h.Via))
+		if via := hopNamed(cfg, h.Via); via != nil && len(via.DNS) == 0 {
+			r.warn(fmt.Sprintf("hop %s: its carrier %s has no DNS that could be asked for %s: the hop will not work", h.Name, via.Name, name))
 		}
 	}
 	if h.Via == "" && h.MTU == 0 {
-		r.note(fmt.Sprintf("hop %s: an MTU of 1420 is assumed, for its file says none: run takes that of the route to the endpoint, less %d", h.Name, wgQuickOverhead))
+		r.note(fmt.Sprintf("hop %s: an MTU of 1420 is assumed, for its file says none: up takes that of the route to the endpoint, less %d", h.Name, wgQuickOverhead))
 	}
 }

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	wgtun "golang.zx2c4.com/wireguard/tun"
 
+	"multihop/conf"
 	"multihop/internal/control"
 	"multihop/internal/host"
+	"multihop/internal/lookup"
 	"multihop/internal/sock"
 	"multihop/internal/uapi"
 	"multihop/router"
@@ -22,62 +25,172 @@ import (
 )
 
 // An instance is one running router with all that belongs to it on the host.
+//
+// changing is held while what is in force changes, from the question what is
+// desired to the last change that follows; mu only guards what it stands above.
 type instance struct {
-	name   string
-	table  string
-	plan   *router.Plan
-	uplink *uplink
-	log    *slog.Logger
+	name     string // of the TUN
+	order    *order // what it was asked to run; read again by a reload
+	progress *progress
+	log      *slog.Logger
+	service  service
 
-	router  *router.Router
-	applied atomic.Pointer[host.Applied] // nil: not yet
-	control net.Listener
-	uapi    []*uapi.Server
-	undo    []func() error // in the order of what they undo
+	names  *names
+	uplink *uplink
+	hooks  *hooks
+	host   *host.Host
+	bare   bool // this system cannot be told anything: the user does it
+	dry    bool // nothing is to be done
+	router *router.Router
+
+	life    context.Context    // ends when the instance begins to
+	stop    context.CancelFunc // ends life, as asked
+	begun   chan struct{}      // closed when it can be asked
+	ended   chan struct{}      // closed when everything is undone
+	undone  error              // how that ended; set before ended is closed
+	undo    []func() error     // in the order of what they undo
+	up      atomic.Bool        // it came up
+	told    bool               // the host, something
+	adopted bool               // what a crash left was there before it came
+
+	changing sync.Mutex
+	ending   bool                    // nothing changes any more; guarded by changing
+	uapi     map[string]*uapi.Server // by hop
+	serving  sync.WaitGroup          // uapi
+
+	mu      sync.Mutex
+	force   *desired // what is in force; nil: nothing yet
+	trouble []string // what is wrong now, for show
 }
 
-// run runs the instance until ctx ends. Then, or when a step fails, it undoes
-// what was done, last step first.
-func (in *instance) run(ctx context.Context) (err error) {
-	defer func() {
-		for i := len(in.undo) - 1; i >= 0; i-- {
-			err = errors.Join(err, in.undo[i]())
+func newInstance(name string, o *order, p *progress, log *slog.Logger) *instance {
+	in := &instance{
+		name: name, order: o, progress: p, log: log,
+		service: service{log},
+		hooks:   &hooks{tun: name, log: log, trace: p.trace},
+		uapi:    make(map[string]*uapi.Server),
+		begun:   make(chan struct{}),
+		ended:   make(chan struct{}),
+	}
+	in.uplink = &uplink{tun: name, routeTo: in.routeTo}
+	in.names = &names{
+		log: log, reaches: reachable(in.routeTo), allow: in.allow,
+		inside: in.listenInside, carrier: in.carrierOf, ask: (*lookup.Client).Lookup,
+	}
+	return in
+}
+
+// run runs the instance until ctx ends, it is told to stop, or something that it
+// needs fails; then it undoes what was done, last step first. But if nobody asked
+// for the end of one that was up, the host stays as it is, closed, for the next
+// start to take over.
+func (in *instance) run(ctx context.Context) error {
+	ctx, in.stop = context.WithCancel(ctx)
+	defer in.stop()
+	in.life = ctx
+	l, err := in.takeName()
+	if err != nil {
+		return err
+	}
+	answering, silence := context.WithCancel(context.Background())
+	defer silence()
+	var answered sync.WaitGroup
+	answered.Go(func() { // packets matter more than questions: not fatal
+		if err := control.Serve(answering, l, in, in.log); err != nil {
+			in.log.Error("multihop show does not work any more", "err", err)
 		}
-	}()
-	if err := in.openTUN(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil // asked to end before it had begun
-		}
-		return err
+	})
+	err = in.live(ctx)
+	in.changing.Lock()
+	in.ending = true
+	in.changing.Unlock()
+	err = errors.Join(err, in.releaseHost())
+	for i := len(in.undo) - 1; i >= 0; i-- {
+		err = errors.Join(err, in.undo[i]())
 	}
-	if err := in.listen(); err != nil {
-		return err
-	}
-	if err := in.configure(); err != nil {
-		return err
-	}
-	return in.serve(ctx)
+	in.undone = err
+	close(in.ended)
+	silence() // the last, for who has the name may change the host under it
+	answered.Wait()
+	return err
 }
 
 func (in *instance) onExit(f func() error) { in.undo = append(in.undo, f) }
 
-// nameFree checks that a TUN of that name can be made.
-func nameFree(name string) error {
-	if err := checkName(name); err != nil {
-		return fmt.Errorf("--name: %w", err)
+// takeName makes the control socket, which only one instance of a name can have.
+func (in *instance) takeName() (net.Listener, error) {
+	l, err := control.Listen(control.Dir, in.name)
+	if errors.Is(err, sock.ErrInUse) {
+		return nil, fmt.Errorf("%s: an instance of that name runs: choose another with --name: %w", in.name, err)
 	}
-	switch taken, err := host.Exists(name); {
-	case err != nil:
+	return l, err
+}
+
+// live sets the instance up and carries packets until ctx ends or something
+// fails.
+func (in *instance) live(ctx context.Context) error {
+	if err := in.setUp(ctx); err != nil {
+		return asked(ctx, err)
+	}
+	err := in.serve(ctx)
+	if in.up.Load() {
+		in.undo = append([]func() error{func() error { // once all else is undone
+			in.runDown("PostDown", in.inForce().conf.Settings.PostDown)
+			return nil
+		}}, in.undo...)
+	}
+	return asked(ctx, err)
+}
+
+// runDown runs the hooks of a stage that is on the way down: whatever becomes of
+// them, it goes on.
+func (in *instance) runDown(stage string, list []conf.Hook) {
+	if err := in.hooks.run(context.Background(), stage, list); err != nil {
+		in.log.Error("going down all the same", "err", err)
+	}
+}
+
+// asked drops an error that is only ctx's end: somebody asked for that.
+func asked(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// setUp makes the TUN and tells the host of it.
+func (in *instance) setUp(ctx context.Context) error {
+	d, err := in.prepare(ctx)
+	if err != nil {
 		return err
-	case taken:
-		return fmt.Errorf("%s: an interface of that name exists: choose another with --name", name)
 	}
-	return nil
+	if list := d.conf.Settings.PreUp; len(list) > 0 {
+		if err := in.hooks.run(ctx, "PreUp", list); err != nil {
+			return err
+		}
+		if d, err = in.desire(ctx, d.conf); err != nil { // the hook may have changed the network
+			return err
+		}
+	}
+	if err := in.openTUN(ctx, d); err != nil {
+		return err
+	}
+	in.onExit(in.closeUAPI)
+	if err := in.syncUAPI(d.plan); err != nil {
+		return err
+	}
+	in.setForce(d)
+	return in.tellHost(ctx, d)
 }
 
 // openTUN makes the TUN and the router that owns it.
-func (in *instance) openTUN(ctx context.Context) error {
-	dev, err := tun.Open(in.name, in.plan.MTU)
+func (in *instance) openTUN(ctx context.Context, d *desired) error {
+	in.progress.trace(tunLine(in.name))
+	var dev wgtun.Device
+	err := in.inNamespace(func() (err error) {
+		dev, err = tun.Open(in.name, d.plan.MTU)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -85,81 +198,32 @@ func (in *instance) openTUN(ctx context.Context) error {
 		return errors.Join(err, dev.Close())
 	}
 	in.uplink.tun = in.name
-	in.router = router.New(&router.Options{Logger: in.log, OnEvent: onEvent(in.log, in.setMTU)})
+	in.router = router.New(&router.Options{Logger: in.log, Resolve: in.names.resolve, OnEvent: in.onEvent()})
 	in.onExit(in.router.Close)
 	if err := in.router.SetTUN(dev); err != nil {
 		return errors.Join(err, dev.Close())
 	}
-	return in.router.Apply(ctx, in.plan) // Run starts it
+	return in.router.Apply(ctx, d.plan) // Run starts it
 }
 
-// listen makes the sockets; serve answers on them. Until then a client waits.
-func (in *instance) listen() error {
-	l, err := control.Listen(control.Dir, in.name)
-	if errors.Is(err, sock.ErrInUse) { // in another network namespace, else its TUN would have been seen
-		return fmt.Errorf("%s: an instance of that name runs: choose another with --name: %w", in.name, err)
-	}
-	if err != nil {
-		return err
-	}
-	in.control = l
-	in.onExit(l.Close)
-	for _, h := range in.plan.Hops {
-		get := func(w io.Writer) error { return in.router.UAPI(h.Name, w) }
-		s, err := uapi.Listen(uapi.Dir, uapi.Name(in.name, h.Name), get, in.log)
-		if err != nil {
-			return err
-		}
-		in.uapi = append(in.uapi, s)
-		in.onExit(s.Close)
-	}
-	return nil
-}
-
-// configure gives the TUN its addresses and, unless told not to, its routes.
-func (in *instance) configure() error {
-	c := host.Config{Name: in.name, MTU: in.plan.MTU, Addrs: in.plan.Addrs}
-	if in.table != tableOff {
-		for _, r := range in.plan.Routes {
-			c.Routes = append(c.Routes, host.Route{Prefix: r.Prefix, MTU: r.MTU})
-		}
-	}
-	applied, err := host.Configure(c)
-	if in.table == tableOff && errors.Is(err, host.ErrUnsupported) {
-		in.log.Warn(err.Error())
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	in.onExit(applied.Close)
-	in.applied.Store(applied)
-	for _, w := range applied.Warnings {
-		in.log.Warn(w)
-	}
-	return nil
-}
-
-// setMTU gives the kernel's routes through a hop its new MTU.
-func (in *instance) setMTU(hop string, mtu int) {
-	applied := in.applied.Load()
-	if applied == nil {
-		return
-	}
-	for _, r := range in.plan.Routes {
-		if r.Hop != hop {
-			continue
-		}
-		if err := applied.SetRouteMTU(r.Prefix, mtu); err != nil {
-			in.log.Warn("a route keeps its MTU", "route", r.Prefix, "mtu", mtu, "err", err)
-		}
-	}
-}
-
-// serve carries packets and answers questions until ctx ends or one of the
-// parts fails, and waits for all of them.
-func (in *instance) serve(ctx context.Context) error {
+// serve carries packets until life ends or one of the parts fails, and waits for
+// all of them. The TUN outlives life by the PreDown hooks.
+func (in *instance) serve(life context.Context) error {
+	ctx, end := context.WithCancel(context.WithoutCancel(life))
+	defer end()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select {
+		case <-life.Done():
+		case <-ctx.Done():
+		}
+		in.service.stopping()
+		if in.up.Load() {
+			in.runDown("PreDown", in.inForce().conf.Settings.PreDown)
+		}
+		end()
+		return nil
+	})
 	g.Go(func() error {
 		err := in.router.Run(ctx)
 		if err == nil && ctx.Err() == nil {
@@ -170,28 +234,21 @@ func (in *instance) serve(ctx context.Context) error {
 		}
 		return err
 	})
-	if !in.started(ctx) {
-		return g.Wait()
-	}
-	g.Go(func() error { // packets matter more than questions: not fatal
-		if err := control.Serve(ctx, in.control, in.router, in.log); err != nil {
-			in.log.Error("multihop show does not work any more", "err", err)
-		}
-		return nil
-	})
-	for _, s := range in.uapi {
-		g.Go(func() error {
-			stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-			defer stop()
-			s.Serve()
-			return nil
-		})
-	}
 	g.Go(func() error {
-		in.watch(ctx)
+		return in.begin(ctx)
+	})
+	g.Go(func() error {
+		in.follow(ctx)
 		return nil
 	})
-	in.log.Info("running", "tun", in.name, "hops", len(in.plan.Hops))
+	g.Go(func() error {
+		in.followSleep(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		in.service.watchdog(ctx, func() { in.router.Status() })
+		return nil
+	})
 	err := g.Wait()
 	if err == nil {
 		in.log.Info("stopped", "tun", in.name)
@@ -199,35 +256,54 @@ func (in *instance) serve(ctx context.Context) error {
 	return err
 }
 
-// started waits until the router has taken its plan over. It reports false if
-// it never will.
-func (in *instance) started(ctx context.Context) bool {
+// begin does what is left to do once the router runs, and says that the
+// instance is up.
+func (in *instance) begin(ctx context.Context) error {
+	if err := in.started(ctx); err != nil {
+		return err
+	}
+	d := in.inForce()
+	if err := in.hooks.run(ctx, "PostUp", d.conf.Settings.PostUp); err != nil {
+		return err
+	}
+	if err := needs(d.conf).drop(); err != nil {
+		return err
+	}
+	close(in.begun)
+	if limit := in.order.wait; limit > 0 {
+		if err := in.waitHandshakes(ctx, limit); err != nil {
+			return err
+		}
+	}
+	in.up.Store(true)
+	in.log.Info("running", "tun", in.name, "hops", len(d.plan.Hops))
+	in.service.ready(fmt.Sprintf("%d hops, %d routes", len(d.plan.Hops), len(d.plan.Routes)))
+	in.progress.ready()
+	return nil
+}
+
+// started waits until the router has taken its plan over.
+func (in *instance) started(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for len(in.router.Status().Hops) < len(in.plan.Hops) {
+	for len(in.router.Status().Hops) < len(in.inForce().plan.Hops) {
 		select {
 		case <-ctx.Done():
-			return false
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}
-	return true
+	return nil
 }
 
-// watch tells the router when the way to an endpoint on the host's network
-// changes.
-func (in *instance) watch(ctx context.Context) {
-	in.uplink.changed(rootEndpoints(in.router.Status()))
-	err := host.Watch(ctx, func() {
-		if !in.uplink.changed(rootEndpoints(in.router.Status())) {
-			return
-		}
-		in.log.Info("network changed: new sockets")
-		if err := in.router.NetworkChanged(); err != nil {
-			in.log.Warn("network changed", "err", err)
-		}
-	})
-	if err != nil {
-		in.log.Warn("changes of the host's network are not noticed", "err", err)
-	}
+func (in *instance) inForce() *desired {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.force
+}
+
+func (in *instance) setForce(d *desired) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.force = d
 }

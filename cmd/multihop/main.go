@@ -2,7 +2,7 @@
 // be carried by another, and each destination prefix names the one it takes.
 //
 // Run "multihop --help" for the commands. The exit status is 0, or 1 with one
-// line on stderr that says what is wrong.
+// line on stderr that says what is wrong; status and exec have others.
 package main
 
 import (
@@ -38,6 +38,9 @@ func run(args []string, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
+		if own := (*statusError)(nil); errors.As(err, &own) {
+			return own.code
+		}
 		fmt.Fprintln(stderr, "multihop:", oneLine(err))
 		return 1
 	}

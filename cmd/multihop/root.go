@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,16 +23,17 @@ network, the others are carried inside the one before. Each destination prefix
 takes the hop that its route names, and never another: where that hop is down,
 its packets are rejected.
 
-Two files of your provider, and a prefix that is to leave at the second:
+Two files of your provider, one inside the other, for everything:
 
   multihop check entry.conf exit.conf
-  sudo multihop run entry.conf exit.conf --route 203.0.113.0/24
-
-and in another terminal:
-
+  sudo multihop up entry.conf exit.conf
   sudo multihop show
   sudo multihop route get 203.0.113.9
-  sudo wg show all
+  sudo multihop down mh0
+
+Any tree of them is a profile, a file in /etc/multihop:
+
+  sudo multihop up office
 
 "multihop demo" shows two hops at work without root, files or a network.`),
 		Args:          cobra.NoArgs,
@@ -40,10 +42,16 @@ and in another terminal:
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
+		newUpCommand(),
+		newDownCommand(),
+		newReloadCommand(),
 		newRunCommand(),
-		newCheckCommand(),
+		newStatusCommand(),
 		newShowCommand(),
 		newRouteCommand(),
+		newExecCommand(),
+		newCheckCommand(),
+		newStripCommand(),
 		newDemoCommand(),
 		newGenkeyCommand(),
 		newPubkeyCommand(),
@@ -53,9 +61,17 @@ and in another terminal:
 	return root
 }
 
-// completeFiles offers the .conf files of the directory.
-func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return []string{"conf"}, cobra.ShellCompDirectiveFilterFileExt
+// completeFiles offers the profiles that have a name, and files.
+func completeFiles(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return []string{"conf"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	paths, _ := filepath.Glob("/etc/multihop/*.conf") // only a bad pattern fails
+	var names []string
+	for _, p := range paths {
+		names = append(names, profileName(p))
+	}
+	return names, cobra.ShellCompDirectiveDefault
 }
 
 // completeInstances offers the running instances.

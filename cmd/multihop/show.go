@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"multihop/internal/control"
-	"multihop/router"
 )
 
 // askTimeout bounds a question to a running instance.
@@ -21,19 +20,23 @@ const askTimeout = 5 * time.Second
 func newShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show [NAME]",
+		Use:   "show [TUN | PROFILE]",
 		Short: "Show the hops of a running instance",
 		Long: text(`
-Show what a running instance does: its TUN, and a block per hop laid out as
-"wg show" does it, with the hop's carrier, its addresses, its MTU, its packets
-and what was dropped, by reason. Without a name, every instance is shown.
+Show what a running instance does: its TUN, what the host was told of it, and a
+block per hop laid out as "wg show" does it, with the hop's carrier, its
+addresses, its MTU, its packets and what was dropped, by reason. Without a name,
+every instance is shown.
+
+It warns of tunnels that are nested by accident: another WireGuard interface of
+this host whose own packets go into this TUN, or this one's into another.
 
 With --json, one JSON object per instance. Times are RFC 3339, durations are in
 nanoseconds. Private and preshared keys are never shown.`),
 		Example: text(`
   multihop show
   multihop show mh0 --json | jq '.hops[].peers[].latest_handshake'`),
-		Args:              atMostOneName,
+		Args:              atMostOneInstance,
 		ValidArgsFunction: completeInstances,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd.Context(), cmd.OutOrStdout(), control.Dir, args, asJSON)
@@ -43,27 +46,28 @@ nanoseconds. Private and preshared keys are never shown.`),
 	return cmd
 }
 
-func show(ctx context.Context, w io.Writer, dir string, names []string, asJSON bool) error {
-	given := len(names) > 0
-	if !given {
-		var err error
-		if names, err = control.Names(dir); err != nil {
-			return err
-		}
+func show(ctx context.Context, w io.Writer, dir string, args []string, asJSON bool) error {
+	names, err := control.Names(dir)
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		if err := checkName(name); given && err != nil {
+	if len(args) > 0 {
+		name, err := named(ctx, dir, args[0])
+		if err != nil {
 			return fmt.Errorf("show: %w", err)
 		}
+		names = []string{name}
 	}
 	shown := 0
+	var errs []error
 	for _, name := range names {
 		s, err := askStatus(ctx, dir, name)
-		if !given && errors.Is(err, control.ErrNotRunning) {
+		if len(args) == 0 && notRunning(err) {
 			continue // what a killed one left behind
 		}
-		if err != nil {
-			return err
+		if err != nil { // the others may answer
+			errs = append(errs, err)
+			continue
 		}
 		if shown > 0 && !asJSON {
 			fmt.Fprintln(w)
@@ -73,21 +77,21 @@ func show(ctx context.Context, w io.Writer, dir string, names []string, asJSON b
 			return err
 		}
 	}
-	if shown == 0 {
+	if shown == 0 && len(errs) == 0 {
 		return errNoInstance
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-var errNoInstance = errors.New("no instance is running: start one with multihop run")
+var errNoInstance = errors.New("no instance is running: start one with multihop up")
 
-func askStatus(ctx context.Context, dir, name string) (router.Status, error) {
+func askStatus(ctx context.Context, dir, name string) (control.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	return control.NewClient(dir, name).Status(ctx)
 }
 
-func printStatus(w io.Writer, s router.Status, asJSON bool) error {
+func printStatus(w io.Writer, s control.Status, asJSON bool) error {
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
@@ -107,7 +111,7 @@ func theInstance(ctx context.Context, dir, name string) (string, error) {
 	}
 	var running []string
 	for _, n := range names {
-		if _, err := askStatus(ctx, dir, n); !errors.Is(err, control.ErrNotRunning) {
+		if _, err := askStatus(ctx, dir, n); !notRunning(err) {
 			running = append(running, n)
 		}
 	}

@@ -8,18 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"multihop/internal/control"
 	"multihop/router"
 )
 
 // writeStatus prints s as "wg show" would: a block for the TUN, then per hop
 // one for itself and one for each peer.
-func writeStatus(w io.Writer, s router.Status, now time.Time) error {
+func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 	b := &blocks{}
 	b.open("tun", s.TUN)
+	b.line("profile", s.Profile)
 	b.line("addresses", orNone(join(s.Addrs)))
 	b.line("mtu", fmt.Sprint(s.MTU))
 	b.line("packets", fmt.Sprintf("%d read, %d written", s.Read, s.Wrote))
 	b.line("drops", drops(s.Drops))
+	b.host(&s.Host)
 	for _, h := range s.Hops {
 		b.hop(h, now)
 	}
@@ -42,6 +45,44 @@ func (b *blocks) line(key, value string) {
 	if value != "" {
 		fmt.Fprintf(b, "  %s: %s\n", key, value)
 	}
+}
+
+// host says what the operating system was told.
+func (b *blocks) host(h *control.Host) {
+	b.line("namespace", h.Netns)
+	b.line("table", h.Table)
+	if h.Mark != 0 {
+		b.line("fwmark", fmt.Sprintf("%#x", h.Mark))
+	}
+	b.line("kill switch", onOff(h.KillSwitch))
+	if h.KillSwitch || h.Mark != 0 {
+		lan := "allowed"
+		if !h.LAN {
+			lan = "denied"
+		}
+		b.line("lan", lan)
+	}
+	b.line("ipv6", h.IPv6)
+	b.line("excluded", join(h.Exclude))
+	var dns []string
+	for _, r := range h.DNS {
+		text := r.Addr.String()
+		if r.Hop != "" {
+			text += " via " + r.Hop
+		}
+		dns = append(dns, text)
+	}
+	b.line("dns", strings.Join(append(dns, h.Search...), ", "))
+	for _, w := range h.Warnings {
+		b.line("warning", w)
+	}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 func (b *blocks) hop(h router.HopStatus, now time.Time) {
@@ -74,7 +115,7 @@ func (b *blocks) peer(p router.PeerStatus, now time.Time) {
 	if p.Preshared {
 		b.line("preshared key", "(hidden)")
 	}
-	b.line("endpoint", p.Endpoint)
+	b.line("endpoint", endpointOf(p))
 	b.line("allowed ips", orNone(join(p.AllowedIPs)))
 	if !p.LatestHandshake.IsZero() {
 		b.line("latest handshake", ago(p.LatestHandshake, now))
@@ -85,6 +126,19 @@ func (b *blocks) peer(p router.PeerStatus, now time.Time) {
 	if p.Keepalive > 0 {
 		b.line("persistent keepalive", "every "+period(p.Keepalive))
 	}
+}
+
+// endpointOf returns where a peer is, with its name if it has one.
+func endpointOf(p router.PeerStatus) string {
+	switch {
+	case p.EndpointName == "":
+		return p.Endpoint
+	case p.Endpoint == "" && p.EndpointError != "":
+		return fmt.Sprintf("(%s: %s)", p.EndpointName, p.EndpointError)
+	case p.Endpoint == "":
+		return fmt.Sprintf("(%s, not looked up yet)", p.EndpointName)
+	}
+	return fmt.Sprintf("%s (%s)", p.Endpoint, p.EndpointName)
 }
 
 func upOrDown(down bool, reason string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"multihop/internal/control"
 	"multihop/router"
 )
 
@@ -65,7 +66,7 @@ func TestWriteStatus(t *testing.T) {
 		}
 		return out
 	}
-	s := router.Status{
+	s := control.Status{Status: router.Status{
 		TUN: "mh0", Addrs: addrs("10.64.0.2", "fd00::2"), MTU: 1420, Read: 12, Wrote: 34,
 		Drops: map[string]uint64{"no_route": 3, "multicast": 1, "source": 0},
 		Hops: []router.HopStatus{
@@ -83,12 +84,29 @@ func TestWriteStatus(t *testing.T) {
 				Peers: []router.PeerStatus{{PublicKey: "FAR"}},
 			},
 		},
+	}}
+	s.Profile = "office"
+	s.Host = control.Host{
+		Table: "52820", Mark: 52820, KillSwitch: true, LAN: true, IPv6: "direct",
+		Exclude:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+		DNS:      []control.Resolver{{Addr: netip.MustParseAddr("10.64.0.1"), Hop: "exit"}, {Addr: netip.MustParseAddr("9.9.9.9")}},
+		Search:   []string{"corp.example"},
+		Warnings: []string{"wg0: its packets to 198.51.100.1:51820 go into mh0: FwMark = 0xce54 in its file mends it"},
 	}
 	want := `tun: mh0
+  profile: office
   addresses: 10.64.0.2, fd00::2
   mtu: 1420
   packets: 12 read, 34 written
   drops: multicast 1, no_route 3
+  table: 52820
+  fwmark: 0xce54
+  kill switch: on
+  lan: allowed
+  ipv6: direct
+  excluded: 192.0.2.0/24, 2001:db8::/32
+  dns: 10.64.0.1 via exit, 9.9.9.9, corp.example
+  warning: wg0: its packets to 198.51.100.1:51820 go into mh0: FwMark = 0xce54 in its file mends it
 
 hop: entry
   public key: ENTRY

@@ -22,18 +22,14 @@ type uplink struct {
 
 // deriveMTU gives each hop on the host's network whose file has no MTU the one
 // that wg-quick would: that of the route to its endpoint, less 80; of several,
-// the least.
-func (u *uplink) deriveMTU(cfg *router.Config) (warnings []string) {
+// the least; and bound at most, unless that is 0.
+func (u *uplink) deriveMTU(cfg *router.Config, endpoints func(*router.Hop) []netip.AddrPort, bound int) (warnings []string) {
 	for i := range cfg.Hops {
 		h := &cfg.Hops[i]
 		if h.Via != "" || h.MTU != 0 {
 			continue
 		}
-		for _, p := range h.Peers {
-			ap, err := netip.ParseAddrPort(p.Endpoint)
-			if err != nil {
-				continue // learned
-			}
+		for _, ap := range endpoints(h) {
 			path, err := u.routeTo(ap.Addr())
 			if err != nil {
 				if !errors.Is(err, host.ErrUnsupported) {
@@ -44,6 +40,9 @@ func (u *uplink) deriveMTU(cfg *router.Config) (warnings []string) {
 			if mtu := path.MTU - wgQuickOverhead; h.MTU == 0 || mtu < h.MTU {
 				h.MTU = mtu
 			}
+		}
+		if bound != 0 && (h.MTU == 0 || h.MTU > bound) {
+			h.MTU = bound
 		}
 	}
 	return warnings
@@ -73,51 +72,26 @@ func (u *uplink) changed(endpoints []netip.Addr) bool {
 
 // rootEndpoints returns the endpoints, as last seen, of the hops on the host's
 // network.
-func rootEndpoints(s router.Status) []netip.Addr {
-	var out []netip.Addr
+func rootEndpoints(s router.Status) []netip.AddrPort {
+	var out []netip.AddrPort
 	for _, h := range s.Hops {
 		if h.Via != "" {
 			continue
 		}
 		for _, p := range h.Peers {
 			if ap, err := netip.ParseAddrPort(p.Endpoint); err == nil {
-				out = append(out, ap.Addr())
+				out = append(out, ap)
 			}
 		}
 	}
 	return out
 }
 
-// A loop is a route that would send a tunnel's own datagrams into the TUN.
-type loop struct {
-	prefix   netip.Prefix
-	hop      string
-	endpoint netip.Addr
-}
-
-func (l loop) String() string {
-	return fmt.Sprintf("route %s covers %s, the endpoint of %s, which is on this host's network: its own packets would loop",
-		l.prefix, l.endpoint, l.hop)
-}
-
-// loops finds the routes of a plan that would loop in the host's table.
-func loops(plan *router.Plan) []loop {
-	var out []loop
-	for _, h := range plan.Hops {
-		if h.Via != "" {
-			continue
-		}
-		for _, e := range h.Endpoints {
-			ap, err := netip.ParseAddrPort(e)
-			if err != nil {
-				continue
-			}
-			for _, r := range plan.Routes {
-				if r.Prefix.Contains(ap.Addr().Unmap()) {
-					out = append(out, loop{r.Prefix, h.Name, ap.Addr()})
-				}
-			}
-		}
+// addrsOf returns the addresses of endpoints.
+func addrsOf(endpoints []netip.AddrPort) []netip.Addr {
+	out := make([]netip.Addr, len(endpoints))
+	for i, e := range endpoints {
+		out[i] = e.Addr()
 	}
 	return out
 }

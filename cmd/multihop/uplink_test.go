@@ -31,23 +31,30 @@ func TestDeriveMTU(t *testing.T) {
 		name      string
 		hop       router.Hop
 		endpoints []string
+		bound     int
 		want      int
 		warned    bool
 	}{
-		{"of the route", router.Hop{}, []string{"192.0.2.1:51820"}, 1420, false},
-		{"the least of several", router.Hop{}, []string{"192.0.2.1:51820", "192.0.2.2:51820"}, 1412, false},
-		{"the file's", router.Hop{MTU: 1380}, []string{"192.0.2.1:51820"}, 1380, false},
-		{"a carried hop's is not the host's affair", router.Hop{Via: "entry"}, []string{"192.0.2.1:51820"}, 0, false},
-		{"learned endpoint", router.Hop{}, []string{""}, 0, false},
-		{"no route", router.Hop{}, []string{"198.51.100.1:51820"}, 0, true},
+		{"of the route", router.Hop{}, []string{"192.0.2.1:51820"}, 0, 1420, false},
+		{"the least of several", router.Hop{}, []string{"192.0.2.1:51820", "192.0.2.2:51820"}, 0, 1412, false},
+		{"the file's", router.Hop{MTU: 1380}, []string{"192.0.2.1:51820"}, 0, 1380, false},
+		{"bounded", router.Hop{}, []string{"192.0.2.1:51820"}, 1300, 1300, false},
+		{"under the bound", router.Hop{}, []string{"192.0.2.1:51820"}, 1440, 1420, false},
+		{"a carried hop's is not the host's affair", router.Hop{Via: "entry"}, []string{"192.0.2.1:51820"}, 1300, 0, false},
+		{"learned endpoint", router.Hop{}, nil, 0, 0, false},
+		{"learned endpoint, bounded", router.Hop{}, nil, 1300, 1300, false},
+		{"no route", router.Hop{}, []string{"198.51.100.1:51820"}, 0, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, e := range tt.endpoints {
-				tt.hop.Peers = append(tt.hop.Peers, router.Peer{Endpoint: e})
+			endpoints := func(*router.Hop) (list []netip.AddrPort) {
+				for _, e := range tt.endpoints {
+					list = append(list, netip.MustParseAddrPort(e))
+				}
+				return list
 			}
 			cfg := &router.Config{Hops: []router.Hop{tt.hop}}
-			warnings := up.deriveMTU(cfg)
+			warnings := up.deriveMTU(cfg, endpoints, tt.bound)
 			if cfg.Hops[0].MTU != tt.want || (len(warnings) > 0) != tt.warned {
 				t.Errorf("MTU %d, warnings %q; want %d, %v", cfg.Hops[0].MTU, warnings, tt.want, tt.warned)
 			}
@@ -93,7 +100,7 @@ func TestRootEndpoints(t *testing.T) {
 		{Name: "exit", Via: "entry", Peers: []router.PeerStatus{{Endpoint: "198.51.100.1:51820"}}},
 	}}
 	want := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
-	if got := rootEndpoints(s); !slices.Equal(got, want) {
+	if got := addrsOf(rootEndpoints(s)); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
@@ -108,7 +115,7 @@ func TestLoops(t *testing.T) {
 		{"other family", "192.0.2.1:51820", "::/0", 0},
 		{"halves", "192.0.2.1:51820", "0.0.0.0/1 128.0.0.0/1", 1},
 		{"host route", "192.0.2.1:51820", "192.0.2.1/32", 1},
-		{"IPv6", "[2001:db8::1]:51820", "2000::/3 2001:db8::/32", 2},
+		{"IPv6", "[2001:db8::1]:51820", "2000::/3 2001:db8::/32", 1},
 		{"a name", "vpn.example.net:51820", "0.0.0.0/0", 0},
 	}
 	for _, tt := range tests {

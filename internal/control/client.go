@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"multihop/router"
 )
@@ -35,39 +36,68 @@ var errNotAllowed = errors.New("not allowed to ask: only root and the user who r
 // open between calls.
 type Client struct {
 	name string
+	path string // of its socket
 	http http.Client
 }
 
 // NewClient returns a client of the instance name whose socket is in dir. It
 // does not connect yet.
 func NewClient(dir, name string) *Client {
-	path := filepath.Join(dir, name+suffix)
-	c := &Client{name: name}
+	c := &Client{name: name, path: filepath.Join(dir, name+suffix)}
 	c.http.Transport = &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
+			return d.DialContext(ctx, "unix", c.path)
 		},
 	}
 	return c
 }
 
-// Status asks for the state of every hop.
-func (c *Client) Status(ctx context.Context) (router.Status, error) {
-	var s router.Status
-	return s, c.get(ctx, "/status", nil, &s)
+// Status asks for the state of every hop, and of the host.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.ask(ctx, http.MethodGet, "/status", nil, &s)
 }
 
 // Explain asks what happens to a packet to dst.
 func (c *Client) Explain(ctx context.Context, dst netip.Addr) (router.Explanation, error) {
 	var e router.Explanation
-	return e, c.get(ctx, "/route", url.Values{"dst": {dst.String()}}, &e)
+	return e, c.ask(ctx, http.MethodGet, "/route", url.Values{"dst": {dst.String()}}, &e)
 }
 
-func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+// Reload has the instance read its configuration again.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	var r Reloaded
+	return r, c.ask(ctx, http.MethodPost, "/reload", nil, &r)
+}
+
+// Stop has the instance end, and returns once it has undone everything and its
+// socket is gone. An error with which undoing ended is returned.
+func (c *Client) Stop(ctx context.Context) error {
+	before, err := os.Lstat(c.path)
+	if err != nil {
+		return c.explain(err)
+	}
+	if err := c.ask(ctx, http.MethodPost, "/stop", nil, new(struct{})); err != nil {
+		return err
+	}
+	for {
+		now, err := os.Lstat(c.path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(before, now) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return c.explain(ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, into any) error {
 	u := url.URL{Scheme: "http", Host: "multihop", Path: path, RawQuery: query.Encode()}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}

@@ -24,21 +24,25 @@ import (
 
 // A fixed answers with what it holds.
 type fixed struct {
-	status      router.Status
+	status      Status
 	explanation router.Explanation
 }
 
-func (f *fixed) Status() router.Status { return f.status }
+func (f *fixed) Status(context.Context) (Status, error) { return f.status, nil }
 
-func (f *fixed) Explain(flow router.Flow) router.Explanation {
+func (f *fixed) Explain(_ context.Context, flow router.Flow) (router.Explanation, error) {
 	e := f.explanation
 	e.Dst = flow.Dst
-	return e
+	return e, nil
 }
 
 func sample() *fixed {
 	return &fixed{
-		status: router.Status{
+		status: Status{Profile: "office", Host: Host{
+			Table: "52820", Mark: 52820, KillSwitch: true, LAN: true,
+			Exclude: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			DNS:     []Resolver{{Addr: netip.MustParseAddr("10.64.0.1"), Hop: "exit"}},
+		}, Status: router.Status{
 			TUN: "mh0", Addrs: []netip.Addr{netip.MustParseAddr("10.64.0.2")}, MTU: 1420,
 			Hops: []router.HopStatus{{
 				Name: "exit", Via: "entry", PublicKey: router.NewPrivateKey().Public().Encode(), MTU: 1360, Age: time.Second,
@@ -51,7 +55,7 @@ func sample() *fixed {
 				}},
 				Drops: map[string]uint64{"spoof": 3},
 			}},
-		},
+		}},
 		explanation: router.Explanation{
 			Route: netip.MustParsePrefix("10.0.0.0/8"),
 			Path:  []router.ExplainedHop{{Name: "entry", MTU: 1420}},
@@ -163,6 +167,8 @@ func TestHandlerRefuses(t *testing.T) {
 		{"a name", "GET", "/route?dst=example.net", http.StatusBadRequest, `"error":"dst:`},
 		{"a change", "POST", "/status", http.StatusMethodNotAllowed, ""},
 		{"unknown", "GET", "/keys", http.StatusNotFound, ""},
+		{"to end what is only asked", "POST", "/stop", http.StatusNotFound, ""},
+		{"to reload what is only asked", "POST", "/reload", http.StatusNotFound, ""},
 	}
 	h := NewHandler(sample())
 	for _, tt := range tests {

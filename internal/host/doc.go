@@ -1,14 +1,49 @@
 // Package host tells the operating system what a TUN needs, and undoes it: the
-// link's MTU and state, its addresses, a route per prefix. It also looks up the
-// host's own routes and watches them change.
+// link's addresses and MTU, routes, rules, settings of the kernel, the firewall
+// and the host's DNS. It also watches that all of it stays, looks up the host's
+// own routes, and finds tunnels inside one another that nobody asked for.
 //
-// The order of Configure: no automatic link-local address, addresses as /32 and
-// /128 (the mask in a file's Address makes no route), MTU, link up, routes. If
-// a step fails, those before it are undone. Routes are in the table main, have
-// protocol Protocol, the MTU of their hop, and the metric that wins. They replace
-// no other route: one for the same prefix and of the same metric is an error; one
-// of a larger metric stays, unused until Close, and a warning names it. A TUN that
-// vanishes takes all of it along, so a crash leaves nothing.
+// A [Config] is the whole desired state. [Host.Apply] turns it into a list of
+// changes and compares them with what there is: in this order it does what is
+// new, and then undoes what is gone, last first.
+//
+//	namespace   the TUN's own, if it has one
+//	wall        the firewall: from here on nothing leaves that must not
+//	sysctls     link   addresses   up
+//	guards      unreachable routes to every routed prefix, and throw routes
+//	routes      into the TUN
+//	rules       send packets to them
+//	dns
+//
+// Every change can do itself though it is half done already, undo itself though
+// it is gone already, and say what it does as a "[#]" line. Each is written to a
+// journal before it is done, so that another process can undo what a crashed one
+// left ([Clean]), or take it over (Apply). First start, reload, adoption after a
+// crash and the end are one operation. When a step fails, those before it are
+// undone; when that fails too, a kill switch stays.
+//
+// # Routes
+//
+// A default route (all public addresses of a family), or routes that cover an
+// endpoint of ours or have a hole (Exclude), go to a table of our own:
+//
+//	5210  fwmark MARK lookup main        our own datagrams never enter a tunnel by rule
+//	5211  not fwmark MARK lookup TABLE
+//	TABLE:  PREFIX dev TUN
+//	        unreachable PREFIX metric 4278198272      when the TUN has vanished
+//	        throw PREFIX                              LAN, Exclude, link-local multicast
+//
+// So what others put into the table main has no effect, however long its prefix,
+// but for the prefixes that are thrown back to it. Of the LAN, those are only the
+// private and link-local networks of the host's own addresses, and none inside a
+// private prefix that is routed by name. Further instances have the next pair of
+// priorities and the next table.
+//
+// Other routes go to the table main, with guards whose metric comes right after
+// theirs: a route of the host for the same prefix and a larger metric stays,
+// unused also when the TUN vanishes, and a warning names it; one of the same
+// metric is an error. A table given by number gets routes and guards and no
+// rules, as with wg-quick. Routes and rules have the protocol [Protocol].
 //
 // Linux only so far. Elsewhere every function fails with ErrUnsupported.
 package host

@@ -1,53 +1,89 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 
-	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // minIPv6MTU is the least MTU of a link that carries IPv6 (RFC 8200, section 5):
 // Linux takes IPv6 off a link with less.
 const minIPv6MTU = 1280
 
-// prepareIPv6 keeps the kernel from giving the link a link-local address, or
-// says why the link has no IPv6. That is no error where it is only missing: the
-// addresses and routes are left out, with a warning. It is one where the host's
-// own IPv6 routes would then take packets that were to enter the tunnel.
-func (a *Applied) prepareIPv6(link netlink.Link, c *Config) (off string, err error) {
-	off, err = ipv6Off(c)
+// ipv6 is what the host knows of IPv6.
+type ipv6 struct {
+	none bool   // nothing at all
+	off  string // why the TUN has none; "": it has
+}
+
+// ipv6 looks whether the TUN has, or will have, IPv6.
+func (k *kernel) ipv6(c *Config) (ipv6, error) {
+	none := false
+	err := k.inner.do(func() error {
+		_, err := os.Stat("/proc/sys/net/ipv6")
+		none = errors.Is(err, fs.ErrNotExist)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return ipv6{}, err
+	case none:
+		return ipv6{none: true, off: "this host has no IPv6"}, nil
+	case c.MTU < minIPv6MTU:
+		return ipv6{off: fmt.Sprintf("an MTU of %d is too small for IPv6 (%d)", c.MTU, minIPv6MTU)}, nil
+	}
+	disabled, err := k.readSysctl("net/ipv6/conf/" + c.Name + "/disable_ipv6")
+	if errors.Is(err, fs.ErrNotExist) { // not made yet, or its MTU was too small
+		disabled, err = k.readSysctl("net/ipv6/conf/default/disable_ipv6")
+	}
 	if err != nil {
-		return "", err
+		return ipv6{}, err
 	}
-	if off == "" {
-		if err := a.netlink.LinkSetIP6AddrGenMode(link, addrGenNone); err != nil {
-			return "", fmt.Errorf("no link-local address: %w", err)
-		}
-		return "", nil
+	if disabled != "0" {
+		return ipv6{off: "IPv6 is disabled on this host (net.ipv6.conf.default.disable_ipv6)"}, nil
 	}
+	return ipv6{}, nil
+}
+
+// withoutIPv6 decides what it means that the TUN has no IPv6: a warning where it
+// is only missing, an error where the host's own routes would then take packets
+// that were to enter the tunnel.
+func (h *Host) withoutIPv6(c *Config, l layout, v6 ipv6) error {
 	if !c.wantsIPv6() {
-		return off, nil
+		return nil
 	}
-	for _, r := range c.Routes {
-		if !r.Prefix.Addr().Is6() {
-			continue
-		}
-		other, err := a.overlapping(r.Prefix)
+	if l.policy {
+		h.k.warn("%s: IPv6 packets into the tunnel are rejected", v6.off)
+		return nil
+	}
+	if !l.off {
+		other, err := h.k.overlapping(newCover(c.prefixes()), l.table)
 		if err != nil {
-			return "", err
+			return err
 		}
-		if other != "" {
-			return "", fmt.Errorf("route %s: %s, so packets to it would leave in clear by the host's route %s", r.Prefix, off, other)
+		if other.IsValid() {
+			return fmt.Errorf("%s, so packets to prefixes that are to enter the tunnel would leave in clear by the host's route %s", v6.off, other)
 		}
 	}
-	a.Warnings = append(a.Warnings, off+": IPv6 addresses and routes are left out")
-	return off, nil
+	h.k.warn("%s: IPv6 addresses and routes are left out", v6.off)
+	return nil
+}
+
+// overlapping returns an IPv6 route of the host's own that takes some of set; the
+// zero Prefix: none.
+func (k *kernel) overlapping(set cover, table uint32) (found netip.Prefix, err error) {
+	err = k.routes(table, func() { found = netip.Prefix{} }, func(r *hostRoute) {
+		a := r.prefix.Addr()
+		local := a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsLoopback()
+		if a.Is6() && !local && r.proto != Protocol && r.what == unix.RTN_UNICAST && set.overlaps(r.prefix) {
+			found = r.prefix
+		}
+	})
+	return found, err
 }
 
 // wantsIPv6 reports whether IPv6 matters at all.
@@ -61,38 +97,4 @@ func (c *Config) wantsIPv6() bool {
 		}
 	}
 	return false
-}
-
-// ipv6Off says why the link has no IPv6; "": it has.
-func ipv6Off(c *Config) (string, error) {
-	b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", c.Name, "disable_ipv6"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.MTU < minIPv6MTU:
-		return fmt.Sprintf("an MTU of %d is too small for IPv6 (%d)", c.MTU, minIPv6MTU), nil
-	case errors.Is(err, fs.ErrNotExist):
-		return "this host has no IPv6", nil
-	case err != nil:
-		return "", err
-	case !bytes.Equal(bytes.TrimSpace(b), []byte("0")):
-		return "IPv6 is disabled on this host (net.ipv6.conf.default.disable_ipv6)", nil
-	}
-	return "", nil
-}
-
-// overlapping returns a route of the host's own that takes some of p; "": none.
-func (a *Applied) overlapping(p netip.Prefix) (string, error) {
-	routes, err := a.netlink.RouteList(nil, netlink.FAMILY_V6)
-	if err != nil {
-		return "", fmt.Errorf("list of IPv6 routes: %w", err)
-	}
-	for _, r := range routes {
-		dst := destination(r, netip.IPv6Unspecified())
-		if dst.Addr().IsLinkLocalUnicast() || dst.Addr().IsMulticast() || dst.Addr().IsLoopback() {
-			continue
-		}
-		if dst.Overlaps(p) {
-			return dst.String(), nil
-		}
-	}
-	return "", nil
 }

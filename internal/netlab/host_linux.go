@@ -20,6 +20,10 @@ type Host struct {
 	ns    netns.NsHandle
 	nl    *netlink.Handle
 	calls chan func() // for the host's own thread, which starts its processes
+
+	// Of a Machine:
+	tid    int  // of that thread
+	reaped bool // its processes end with its first one
 }
 
 // Host makes a host. It does not forward (see [Host.Forward]), does no reverse

@@ -29,7 +29,7 @@ type Process struct {
 // only. It is killed when the test ends, and when the test process dies.
 func (h *Host) Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	tb.Helper()
-	p := &Process{cmd: command(context.Background(), env, name, args), done: make(chan struct{})}
+	p := &Process{cmd: h.command(context.Background(), env, name, args), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	var err error
 	h.onThread(func() { err = p.cmd.Start() })
@@ -47,7 +47,7 @@ func (h *Host) Start(tb testing.TB, env []string, name string, args ...string) *
 // Run runs the program name on h to its end and returns what it wrote to
 // standard output and error, together.
 func (h *Host) Run(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := command(ctx, nil, name, args)
+	cmd := h.command(ctx, nil, name, args)
 	var out output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	var err error
@@ -61,10 +61,12 @@ func (h *Host) Run(ctx context.Context, name string, args ...string) (string, er
 	return out.String(), err
 }
 
-func command(ctx context.Context, env []string, name string, args []string) *exec.Cmd {
+func (h *Host) command(ctx context.Context, env []string, name string, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if !h.reaped {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
 	return cmd
 }
 

@@ -130,7 +130,8 @@ func (c *TunnelConfig) uapi() string {
 }
 
 func (t *Tunnel) socket() string {
-	return filepath.Join("/var/run/wireguard", t.Config.Name+".sock")
+	// Not /var/run: an absolute link would lead out of a Machine's files.
+	return filepath.Join(t.host.Root(), "/run/wireguard", t.Config.Name+".sock")
 }
 
 // Get returns the answer to a UAPI "get" of the tunnel's device, by line.

@@ -5,7 +5,9 @@ import "sync"
 // slotSize is what a slot's buffer starts with. It grows to what is put in.
 const slotSize = 2048
 
-// A Ring is a bounded queue of packets, each with a value of type M.
+// A Ring is a bounded queue of packets, each with a value of type M. It has
+// buffers only for as many packets as were in it at once, and uses the last one
+// first: a long ring that is mostly short stays in the processor's cache.
 // Producers may be many; there is one consumer. Make one with New.
 type Ring[M any] struct {
 	ready chan struct{} // one token: a consumer that found nothing may look again
@@ -21,7 +23,8 @@ type Ring[M any] struct {
 	put       uint64 // data packets ever
 	released  uint64 // likewise
 	waiters   []*waiter
-	producers int // with packets in the ring, or waiting for room
+	producers int      // with packets in the ring, or waiting for room
+	spare     [][]byte // buffers of free slots, the last used one on top
 }
 
 // A Slot is one packet. Its bytes belong to the producer from Reserve to
@@ -116,8 +119,17 @@ func (r *Ring[M]) Reserve(p *Producer, want int) Reservation[M] {
 	if base >= len(r.data.slots) {
 		base -= len(r.data.slots)
 	}
+	v := Reservation[M]{N: n, ring: r, p: p, base: base}
+	top := len(r.spare)
+	for i := 0; i < n && top > 0; i++ {
+		if s := v.Slot(i); s.buf == nil {
+			top--
+			s.buf = r.spare[top]
+		}
+	}
+	r.spare = r.spare[:top]
 	r.mu.Unlock()
-	return Reservation[M]{N: n, ring: r, p: p, base: base}
+	return v
 }
 
 // Commit publishes the first n reserved slots and gives the others back.
@@ -136,7 +148,22 @@ func (v *Reservation[M]) Commit(n int) {
 		r.signalLocked()
 		r.mu.Unlock()
 	}
+	if n < v.N {
+		r.mu.Lock()
+		for i := v.N - 1; i >= n; i-- {
+			r.giveLocked(v.Slot(i))
+		}
+		r.mu.Unlock()
+	}
 	r.fill.Unlock()
+}
+
+// giveLocked takes the buffer of a slot that is free again.
+func (r *Ring[M]) giveLocked(s *Slot[M]) {
+	if s.buf != nil {
+		r.spare = append(r.spare, s.buf)
+		s.buf, s.Packet = nil, nil
+	}
 }
 
 // roomLocked returns how many packets p may put now.
@@ -238,7 +265,9 @@ func (v *View[M]) Release(n int) {
 	defer r.mu.Unlock()
 	if v.lane == &r.data {
 		for i := range n {
-			p := v.lane.at(i).from
+			s := v.lane.at(i)
+			r.giveLocked(s)
+			p := s.from
 			was := p.active()
 			p.held--
 			r.countLocked(was, p)

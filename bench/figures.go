@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+)
+
+// A figure compares multihop with something else, by medians of the same run.
+type figure struct {
+	Name    string  `json:"name"`
+	Subject string  `json:"subject"` // the multihop that is judged
+	Value   float64 `json:"value"`
+	Must    float64 `json:"must"` // the bar
+	Aim     float64 `json:"aim"`  // near what the architecture allows
+	More    bool    `json:"more"` // more is better
+}
+
+func (f figure) verdict() string {
+	better := func(a, b float64) bool { return f.More && a >= b || !f.More && a <= b }
+	switch {
+	case better(f.Value, f.Aim):
+		return "aim reached"
+	case better(f.Value, f.Must):
+		return "reached"
+	}
+	return "MISSED"
+}
+
+// figures are the comparisons that what was measured allows.
+func (r *record) figures() []figure {
+	var all []figure
+	var subjects []string
+	for _, s := range r.all {
+		if s.Section >= 1 && s.Section <= 4 && s.Subject != "wireguard-go" && s.Subject != "nested wireguard-go" && !slices.Contains(subjects, s.Subject) {
+			subjects = append(subjects, s.Subject)
+		}
+	}
+	for _, who := range subjects {
+		ratio := func(name string, a, b key, must, aim float64, more bool) {
+			x, ok1 := r.median(a)
+			y, ok2 := r.median(b)
+			if ok1 && ok2 && y != 0 {
+				all = append(all, figure{name, who, x / y, must, aim, more})
+			}
+		}
+		at := func(section int, name, metric, unit, subject string) key {
+			return key{section, name, metric, unit, subject}
+		}
+		for _, way := range []string{" up", " down"} {
+			two := func(metric, unit, subject string) key { return at(2, "two hops", metric+way, unit, subject) }
+			one := func(metric, unit, subject string) key { return at(1, "one hop", metric+way, unit, subject) }
+			ratio("two hops, CPU (by the yardstick) / nested"+way, two(yardstick, "", who), two(yardstick, "", "nested wireguard-go"), 0.72, 0.62, false)
+			ratio("two hops, CPU (by the yardstick) / our own one hop"+way, two(yardstick, "", who), one(yardstick, "", who), 1.45, 1.25, false)
+			ratio("two hops, throughput / nested"+way, two(throughput, "Mbit/s", who), two(throughput, "Mbit/s", "nested wireguard-go"), 1.2, 1.5, true)
+			ratio("two hops, the relay's CPU / nested's"+way, two(relayCPU, "s/GiB", who), two(relayCPU, "s/GiB", "nested wireguard-go"), 1.1, 1, false)
+			ratio("one hop, CPU (by the yardstick) / wireguard-go"+way, one(yardstick, "", who), one(yardstick, "", "wireguard-go"), 1.03, 0.9, false)
+			ratio("one hop, throughput / wireguard-go"+way, one(throughput, "Mbit/s", who), one(throughput, "Mbit/s", "wireguard-go"), 0.97, 1.05, true)
+			for _, n := range []struct {
+				layers    int
+				must, aim float64
+			}{{4, 2, 3}, {8, 2, 3}, {12, 5, 8}, {16, 8, 12}, {19, 8, 12}, {22, 8, 12}} {
+				name := fmt.Sprintf("%d layers", n.layers)
+				ratio(name+", throughput / nested"+way, at(3, name, throughput+way, "Mbit/s", who), at(3, name, throughput+way, "Mbit/s", "nested wireguard-go"), n.must, n.aim, true)
+			}
+		}
+		ratio("two hops, RTT idle / nested", at(2, "two hops", "RTT idle p50", "ms", who), at(2, "two hops", "RTT idle p50", "ms", "nested wireguard-go"), 0.8, 0.7, false)
+		for _, n := range []int{8, 12, 16, 19, 22} {
+			name := fmt.Sprintf("%d layers", n)
+			ratio(name+", RTT / nested", at(3, name, "RTT p50", "ms", who), at(3, name, "RTT p50", "ms", "nested wireguard-go"), 0.3, 0.2, false)
+		}
+		value := func(name string, k key, must, aim float64, more bool) {
+			if v, ok := r.median(k); ok {
+				all = append(all, figure{name, who, v, must, aim, more})
+			}
+		}
+		for _, n := range []int{23, 48} {
+			value(fmt.Sprintf("%d layers work", n), at(3, fmt.Sprintf("%d layers", n), "works", "", who), 1, 1, true)
+		}
+		value("two hops, peak RSS in MiB", at(2, "two hops", peakRSS, "MiB", who), 128, 48, false)
+		value("small packets, peak RSS in MiB", at(4, "two hops", "small packets, peak RSS", "MiB", who), 160, 64, false)
+	}
+	if v, ok := r.median(key{5, "benchmark", "time", "ns/packet", "router Outbound/prefixes=1000000"}); ok {
+		all = append(all, figure{"parse, a million prefixes, translation: ns a packet", "multihop", v, 60, 40, false})
+	}
+	return all
+}
+
+// compare prints the figures beside what they should be.
+func (r *record) compare(w io.Writer) {
+	all := r.figures()
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "figure\t\tvalue\tmust\taim\t")
+	for _, f := range all {
+		fmt.Fprintf(tw, "%s\t%s\t%.2f\t%g\t%g\t%s\n", f.Name, f.Subject, f.Value, f.Must, f.Aim, f.verdict())
+	}
+	_ = tw.Flush()
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"multihop/internal/e2e"
+	"multihop/internal/netlab"
+)
+
+// Sizes of a tower's layers, in bytes.
+const (
+	wireMTU     = 1500
+	layerCost   = 60   // what a layer adds to a packet that fills its MTU
+	fragmentMTU = 1280 // of every layer, where links fragment
+)
+
+// deepest is the number of layers that 1500 bytes hold: TCP needs packets of 88.
+const deepest = 23
+
+// A tower is two hosts and a wire, with WireGuard inside WireGuard between
+// them: on the server a wireguard-go per layer, on the client what is measured.
+// Layer 0 is the wire; layer k has the network 10.100.k.0/24.
+type tower struct {
+	*netlab.Lab
+	client, server *netlab.Host
+	programs       *e2e.Programs
+	sink           *sink
+	fragments      bool
+	clientKeys     []netlab.Key // by layer, from 1
+	serverKeys     []netlab.Key
+}
+
+func layerAddr(k int, host byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 100, byte(k), host}) }
+
+func (t *tower) endpoint(k int) netip.AddrPort {
+	return netip.AddrPortFrom(layerAddr(k-1, 1), uint16(51820+k))
+}
+
+func (t *tower) mtu(k int) int {
+	if t.fragments {
+		return fragmentMTU
+	}
+	return wireMTU - k*layerCost
+}
+
+// newTower builds the hosts and the server's side of n layers.
+func newTower(l *lab, p *e2e.Programs, n int, fragments bool) *tower {
+	t := &tower{Lab: netlab.New(l), programs: p, fragments: fragments, clientKeys: make([]netlab.Key, n+1), serverKeys: make([]netlab.Key, n+1)}
+	t.client, t.server = t.Host("client"), t.Host("server")
+	t.Wire(t.client, "eth0", t.server, "eth0")
+	t.client.Addr("eth0", "10.100.0.2/24")
+	t.server.Addr("eth0", "10.100.0.1/24")
+	for _, h := range []*netlab.Host{t.client, t.server} {
+		h.Sysctl("ipv4/tcp_no_metrics_save=1")
+	}
+	for k := 1; k <= n; k++ {
+		t.clientKeys[k], t.serverKeys[k] = netlab.NewKey(), netlab.NewKey()
+		t.server.StartTunnel(l, p.WireGuardGo, netlab.TunnelConfig{
+			Name: t.Unique(fmt.Sprintf("s%d", k)), PrivateKey: t.serverKeys[k], ListenPort: t.endpoint(k).Port(), MTU: t.mtu(k),
+			Addrs:  []netip.Prefix{netip.PrefixFrom(layerAddr(k, 1), 32)},
+			Routes: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)},
+			Peers:  []netlab.TunnelPeer{{PublicKey: t.clientKeys[k].Public(), AllowedIPs: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)}}},
+		})
+	}
+	t.server.ServeTarget(l)
+	t.sink = startSink(l, t.server)
+	return t
+}
+
+// nested starts n wireguard-go processes on the client, each inside the one
+// before.
+func (t *tower) nested(l *lab, n int) *client {
+	c := new(client)
+	for k := 1; k <= n; k++ {
+		to := []netip.Prefix{netip.PrefixFrom(layerAddr(k, 1), 32)}
+		c.processes = append(c.processes, t.client.StartTunnel(l, t.programs.WireGuardGo, netlab.TunnelConfig{
+			Name: t.Unique(fmt.Sprintf("c%d", k)), PrivateKey: t.clientKeys[k], MTU: t.mtu(k),
+			Addrs: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)}, Routes: to,
+			Peers: []netlab.TunnelPeer{{PublicKey: t.serverKeys[k].Public(), Endpoint: t.endpoint(k), AllowedIPs: to}},
+		}).Process)
+	}
+	return c
+}
+
+// multihop starts a chain of n hops on the client.
+func (t *tower) multihop(l *lab, b build, n int) *client {
+	dir := l.TempDir()
+	var files []string
+	for k := 1; k <= n; k++ {
+		mtu := 0 // derived from its carrier
+		if k == 1 {
+			mtu = wireMTU - layerCost
+		}
+		file := &e2e.Conf{PrivateKey: t.clientKeys[k], Addrs: []netip.Addr{layerAddr(k, 2)}, MTU: mtu, Peers: []e2e.ConfPeer{{
+			PublicKey: t.serverKeys[k].Public(), Endpoint: t.endpoint(k), AllowedIPs: []string{layerAddr(k, 1).String() + "/32"},
+		}}}
+		files = append(files, file.Write(l, dir, fmt.Sprintf("layer%d.conf", k)))
+	}
+	var flags []string
+	if t.fragments {
+		flags = []string{"--fragment"}
+	}
+	return b.run(l, t.Lab, t.client, t.programs, files, []string{layerAddr(n, 1).String() + "/32"}, flags...)
+}
+
+// layers measures towers: multihop's chain and nested wireguard-go.
+func (r *rounds) layers(section int, counts []int, builds []build, fragments bool) error {
+	if len(counts) == 0 {
+		return nil
+	}
+	name := "layers"
+	if fragments {
+		name = "layers, fragmenting"
+	}
+	return inLab(name, func(l *lab) {
+		t := newTower(l, r.o.programs, slices.Max(counts), fragments)
+		for _, n := range counts {
+			subjects := []layered{{"nested wireguard-go", t.nested}}
+			for _, b := range builds {
+				subjects = append(subjects, layered{b.name, func(l *lab, n int) *client { return t.multihop(l, b, n) }})
+			}
+			for round := range r.o.layerRounds {
+				for _, s := range subjects {
+					r.o.progress("section %d, %s: %d, round %d: %s", section, name, n, round+1, s.name)
+					if err := l.sub(func(l *lab) { r.layer(section, l, t, s, n) }); err != nil {
+						r.o.progress("%v", err)
+					}
+				}
+			}
+		}
+	})
+}
+
+type layered struct {
+	name  string
+	start func(l *lab, n int) *client
+}
+
+// layer measures n layers: whether they work (a ping of 32 bytes and a hashed
+// MiB), and how well.
+func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int) {
+	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
+	works := 0.0
+	defer func() { r.add(k, "works", "", works) }()
+	begun := time.Now()
+	c := s.start(l, n)
+	defer c.stop()
+	top := layerAddr(n, 1)
+	p, err := newPinger(t.client, top)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer p.close()
+	if !p.wait(20 * time.Second) {
+		l.Logf("%s: %d layers: no answer", s.name, n)
+		return
+	}
+	r.add(k, "from start to answer", "ms", time.Since(begun).Seconds()*1000)
+	if _, err := t.client.Upload(top, 1<<20, 90*time.Second); err != nil {
+		l.Logf("%s: %d layers: %v", s.name, n, err)
+		return
+	}
+	works = 1
+	r.add(k, "RTT p50", "ms", percentile(p.rtts(r.o.pingTime), 0.5))
+	if !t.fragments {
+		r.add(k, "largest payload", "bytes", float64(p.largest(wireMTU)))
+	}
+	for _, up := range []bool{true, false} {
+		done, err := t.sink.transfer(t.client, top, up, 1, r.o.transferTime)
+		if err != nil {
+			l.Fatal(err)
+		}
+		r.add(k, throughput+map[bool]string{true: " up", false: " down"}[up], "Mbit/s", done.mbps())
+	}
+	r.add(k, peakRSS, "MiB", rss(c.pids(), "VmHWM"))
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"multihop/internal/e2e"
+)
+
+// options are the flags.
+type options struct {
+	sections      []int
+	memory        bool
+	out           string
+	root          string // of the module multihop
+	least, most   int    // rounds
+	transferTime  time.Duration
+	pingTime      time.Duration
+	flood         time.Duration
+	benchTime     time.Duration
+	udpRate       float64
+	flows         []int
+	layers        []int
+	layerRounds   int
+	routingRounds int
+	builds        []build
+	peers         []subject
+	programs      *e2e.Programs
+}
+
+func main() {
+	o, err := parse(os.Args[1:])
+	if err == nil {
+		err = o.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (*options, error) {
+	o := &options{builds: []build{{name: "multihop"}}}
+	f := flag.NewFlagSet("bench", flag.ExitOnError)
+	f.BoolVar(&o.memory, "memory", false, "measure in memory, without root, and nothing else")
+	f.StringVar(&o.out, "out", "out", "`folder` of bench.json and the plots")
+	f.StringVar(&o.root, "root", "..", "`folder` of the module multihop")
+	f.IntVar(&o.least, "rounds", 7, "rounds, at least")
+	f.IntVar(&o.most, "most", 15, "rounds, at most, until the medians settle")
+	f.IntVar(&o.layerRounds, "layer-rounds", 3, "rounds of each number of layers")
+	f.IntVar(&o.routingRounds, "routing-rounds", 3, "rounds of the routing benchmarks")
+	f.DurationVar(&o.transferTime, "transfer", 3*time.Second, "length of a transfer")
+	f.DurationVar(&o.pingTime, "ping", time.Second, "length of a series of pings")
+	f.DurationVar(&o.flood, "flood", 3*time.Second, "length of a flood of small packets")
+	f.DurationVar(&o.benchTime, "benchtime", 300*time.Millisecond, "length of a benchmark of section 5")
+	f.Float64Var(&o.udpRate, "udp-rate", 200, "rate of the UDP measurement, in `Mbit/s`")
+	sections := f.String("sections", "1,2,3,4,5", "`numbers` of what to measure")
+	flows := f.String("flows", "1,4,16,64", "`numbers` of TCP flows")
+	layers := f.String("layers", "1,2,4,8,12,16,19,22,23,32,48", "`numbers` of layers; beyond 23 links fragment")
+	f.Func("variant", "another multihop: `NAME=[PROGRAM] [VARIABLE=VALUE ...]`; repeatable", func(s string) error {
+		b, err := parseBuild(s)
+		o.builds = append(o.builds, b)
+		return err
+	})
+	f.Func("peer", "another client, `NAME=COMMAND`, for sections 2 and 4: run by sh with ENTRY, EXIT, TUN and TARGET; repeatable", func(s string) error {
+		p, err := peer(s)
+		o.peers = append(o.peers, p)
+		return err
+	})
+	_ = f.Parse(args) // exits
+	var err error
+	if o.sections, err = numbers(*sections); err != nil {
+		return nil, err
+	}
+	if o.flows, err = numbers(*flows); err != nil {
+		return nil, err
+	}
+	o.layers, err = numbers(*layers)
+	o.most = max(o.most, o.least)
+	return o, err
+}
+
+func numbers(s string) ([]int, error) {
+	var all []int
+	for f := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(f))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q: want numbers and commas", s)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+func (o *options) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// run measures, and reports what there is even if a section failed.
+func (o *options) run() error {
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	m := thisMachine(revision(o.root))
+	r := &rounds{o: o, rec: newRecord()}
+	var err error
+	if o.memory {
+		err = r.memory()
+	} else {
+		err = r.sections()
+	}
+	m.print(os.Stdout)
+	r.rec.print(os.Stdout)
+	if !o.memory {
+		r.rec.compare(os.Stdout)
+	}
+	return errors.Join(err, o.write(m, r.rec), r.rec.plot(o.out))
+}
+
+func (r *rounds) sections() error {
+	o := r.o
+	if !slices.Equal(o.sections, []int{5}) {
+		if os.Geteuid() != 0 {
+			return fmt.Errorf("needs root, for network namespaces; -memory and -sections 5 do not")
+		}
+		dir, err := os.MkdirTemp("", "multihop-bench-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if o.programs, err = buildPrograms(o.root, dir); err != nil {
+			return err
+		}
+	}
+	one := []subject{wireguardGo()}
+	two := []subject{nested()}
+	for _, b := range o.builds {
+		one, two = append(one, b.oneHop()), append(two, b.twoHops())
+	}
+	two = append(two, o.peers...)
+	var errs []error
+	for _, n := range o.sections {
+		switch n {
+		case 1:
+			errs = append(errs, r.hops(1, "one hop", one, near()))
+		case 2:
+			errs = append(errs, r.hops(2, "two hops", two, far()))
+		case 3:
+			plain := slices.DeleteFunc(slices.Clone(o.layers), func(n int) bool { return n > deepest })
+			deep := slices.DeleteFunc(slices.Clone(o.layers), func(n int) bool { return n <= deepest })
+			errs = append(errs, r.layers(3, plain, o.builds, false), r.layers(3, deep, o.builds, true))
+		case 4:
+			errs = append(errs, r.detail(4, "two hops", two, far()))
+		case 5:
+			errs = append(errs, r.routing(5))
+		default:
+			errs = append(errs, fmt.Errorf("there is no section %d", n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// write writes everything as JSON.
+func (o *options) write(m machine, rec *record) error {
+	b, err := json.MarshalIndent(struct {
+		Machine machine   `json:"machine"`
+		Series  []*series `json:"series"`
+		Figures []figure  `json:"figures"`
+	}{m, rec.all, rec.figures()}, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.out, "bench.json"), append(b, '\n'), 0o644)
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"multihop/router"
+)
+
+const (
+	sleepCheck = 3 * time.Second // how often it is looked whether the host slept
+	sleepLeast = time.Second     // shorter ones are none
+)
+
+// follow has the router and the host follow what changes under them: links,
+// addresses, routes.
+func (in *instance) follow(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-in.begun:
+	}
+	if in.bare {
+		return
+	}
+	in.uplink.changed(addrsOf(rootEndpoints(in.router.Status())))
+	if err := in.host.Watch(ctx, func() { in.networkChanged(ctx) }); err != nil {
+		in.log.Warn("changes of the host's network are not noticed", "err", err)
+	}
+}
+
+// networkChanged gives the hops on the host's network new sockets if the way to
+// their endpoints changed, and everything new MTUs if its MTU did.
+func (in *instance) networkChanged(ctx context.Context) {
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if in.ending {
+		return
+	}
+	if in.uplink.changed(addrsOf(rootEndpoints(in.router.Status()))) {
+		in.log.Info("network changed: new sockets")
+		if err := in.router.NetworkChanged(); err != nil {
+			in.log.Warn("network changed", "err", err)
+		}
+	}
+	before := in.inForce()
+	next, err := in.desire(ctx, before.conf)
+	if err != nil {
+		if ctx.Err() == nil {
+			in.log.Warn("the new network is not followed", "err", err)
+		}
+		return
+	}
+	if next.plan.MTU == before.plan.MTU && reflect.DeepEqual(next.host, before.host) {
+		in.lookForTrouble(before)
+		return
+	}
+	if err := in.replace(ctx, before, next); err != nil {
+		in.log.Warn("the new network is not followed", "err", err)
+	}
+}
+
+// followSleep has every session renewed when the host was suspended: peers have
+// forgotten them.
+func (in *instance) followSleep(ctx context.Context) {
+	tick := time.NewTicker(sleepCheck)
+	defer tick.Stop()
+	for before := slept(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := slept()
+		if now-before >= sleepLeast {
+			in.log.Info("the host was suspended: new sessions", "for", (now - before).Round(time.Second))
+			in.router.Resumed()
+		}
+		before = now
+	}
+}
+
+// onEvent returns the router's OnEvent. It logs a hop's first handshake and, as a
+// detail, the later ones, gives the kernel's routes a hop's new MTU, and lets
+// datagrams out to where a peer was heard from. The router logs by itself what
+// goes up and down.
+func (in *instance) onEvent() func(router.Event) {
+	done := make(map[string]bool)
+	return func(e router.Event) {
+		switch e.Kind {
+		case router.EventDown:
+			delete(done, e.Hop)
+		case router.EventHandshake:
+			say := in.log.Info
+			if done[e.Hop] {
+				say = in.log.Debug
+			}
+			done[e.Hop] = true
+			say("handshake", "hop", e.Hop)
+		case router.EventMTU:
+			in.setRouteMTU(e.Hop, e.MTU)
+		case router.EventRoam:
+			in.roamed(e)
+		}
+	}
+}
+
+// setRouteMTU gives the kernel's routes through a hop its new MTU.
+func (in *instance) setRouteMTU(hop string, mtu int) {
+	d := in.inForce()
+	if d == nil || in.bare {
+		return
+	}
+	for _, r := range d.plan.Routes {
+		if r.Hop != hop {
+			continue
+		}
+		if err := in.host.SetRouteMTU(r.Prefix, mtu); err != nil {
+			in.log.Warn("a route keeps its MTU", "route", r.Prefix, "mtu", mtu, "err", err)
+		}
+	}
+}
+
+// roamed lets datagrams out to where the peer of a hop on the host's network
+// has gone: what it sent from there was authenticated.
+func (in *instance) roamed(e router.Event) {
+	d := in.inForce()
+	if d == nil || !e.Endpoint.IsValid() {
+		return
+	}
+	for _, h := range d.plan.Hops {
+		if h.Name != e.Hop || h.Via != "" {
+			continue
+		}
+		if err := in.allow(e.Hop, []netip.AddrPort{e.Endpoint}); err != nil {
+			in.log.Warn("a peer has moved where nothing may be sent", "hop", e.Hop, "err", err)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"multihop/internal/control"
+	"multihop/internal/host"
+)
+
+// tableOff is the Table of who makes the routes.
+const tableOff = "off"
+
+// prepare reads the configuration and works out what is desired; it changes
+// nothing yet. It prints the plan, and refuses what cannot or must not be.
+func (in *instance) prepare(ctx context.Context) (*desired, error) {
+	c, warnings, err := in.order.load(false)
+	if err != nil {
+		return nil, err
+	}
+	_, missing := os.Stat(filepath.Join(host.Dir, in.name+".json"))
+	in.adopted = missing == nil
+	in.host, err = host.New(in.name, &host.Options{Netns: c.Settings.Netns, Trace: in.progress.trace, Logger: in.log})
+	if c.Settings.Table == tableOff && errors.Is(err, host.ErrUnsupported) {
+		in.log.Warn(err.Error())
+		in.bare = true
+	} else if err != nil {
+		return nil, err
+	}
+	if err := in.nameFree(); err != nil {
+		return nil, err
+	}
+	d, err := in.desire(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	d.warnings = append(warnings, d.warnings...)
+	if err := in.guardSession(d); err != nil {
+		return nil, err
+	}
+	in.progress.plan(in.name, d)
+	return d, in.order.settle()
+}
+
+// nameFree checks that a TUN of that name can be made.
+func (in *instance) nameFree() error {
+	if in.bare {
+		return nil
+	}
+	taken, err := in.host.Exists()
+	if err == nil && taken {
+		err = fmt.Errorf("%s: an interface of that name exists: choose another with --name", in.name)
+	}
+	return err
+}
+
+// guardSession refuses to cut the SSH session that it is called from.
+func (in *instance) guardSession(d *desired) error {
+	peer, ok := sshPeer()
+	if !ok || in.bare {
+		return nil
+	}
+	mend, err := in.host.Cuts(d.host, peer)
+	if err == nil && mend != "" {
+		err = fmt.Errorf("this would cut your SSH session from %s: %s", peer, mend)
+	}
+	return err
+}
+
+// tellHost puts what is desired of the host in force there. After an error the
+// host is as before.
+func (in *instance) tellHost(ctx context.Context, d *desired) error {
+	if in.bare {
+		return nil
+	}
+	warnings, err := in.host.Apply(ctx, d.host)
+	if err != nil {
+		return err
+	}
+	in.told = true
+	for _, w := range warnings {
+		in.log.Warn(w)
+	}
+	in.lookForTrouble(d)
+	return nil
+}
+
+// releaseHost undoes what the host was told, if the end was asked for, or if the
+// start failed. Else everything stays, as after a crash: nothing is to leave in
+// clear because something failed.
+func (in *instance) releaseHost() error {
+	asked := in.life.Err() != nil
+	switch {
+	case in.bare || in.host == nil:
+		return nil
+	case !in.told:
+		return in.host.Release()
+	case !asked && (in.up.Load() || in.adopted):
+		in.log.Error("what was set up stays, so that nothing leaves in clear: the next start takes it over, multihop down " + in.name + " undoes it")
+		return in.host.Release()
+	}
+	return in.host.Close()
+}
+
+// routeTo looks up how datagrams of ours reach dst: past every tunnel.
+func (in *instance) routeTo(dst netip.Addr) (host.Path, error) { return in.host.RouteTo(dst) }
+
+// inNamespace calls f in the network namespace of the TUN.
+func (in *instance) inNamespace(f func() error) error {
+	if in.bare {
+		return f()
+	}
+	return in.host.Do(f)
+}
+
+// allow lets datagrams to endpoints of a hop on the host's network out. It
+// refuses an address that would need other routes than there are.
+func (in *instance) allow(hop string, endpoints []netip.AddrPort) error {
+	d := in.inForce()
+	if in.bare || d == nil {
+		return nil // setUp and reload tell the host themselves
+	}
+	if in.host.Status().Priority == 0 && d.conf.Settings.Table != tableOff {
+		for _, e := range endpoints {
+			if l, ok := loopAt(d.plan, hop, e.Addr()); ok {
+				return fmt.Errorf("%v: multihop reload %s mends that", l, in.name)
+			}
+		}
+	}
+	return in.host.SetEndpoints(endpoints)
+}
+
+// lookForTrouble finds tunnels nested by accident: somebody else's inside ours,
+// ours inside somebody else's.
+func (in *instance) lookForTrouble(d *desired) {
+	nested, err := in.host.Nested(d.host)
+	if err != nil {
+		in.log.Debug("other tunnels are not looked at", "err", err)
+	}
+	var found []string
+	for _, n := range nested {
+		found = append(found, n.String())
+	}
+	in.mu.Lock()
+	before := in.trouble
+	in.trouble = found
+	in.mu.Unlock()
+	for _, f := range found {
+		if !slices.Contains(before, f) {
+			in.log.Warn(f)
+		}
+	}
+}
+
+// hostStatus returns what the host was told, for show.
+func (in *instance) hostStatus(d *desired) control.Host {
+	s, st := &d.conf.Settings, in.host.Status()
+	h := control.Host{
+		Table: "main", Mark: st.Mark, Netns: s.Netns, KillSwitch: st.KillSwitch,
+		LAN: d.host.LAN != host.Off, Exclude: s.Exclude, Search: d.conf.Search,
+	}
+	if s.IPv6Direct {
+		h.IPv6 = "direct"
+	}
+	switch {
+	case s.Table == tableOff:
+		h.Table = tableOff
+	case st.Table != 0:
+		h.Table = fmt.Sprint(st.Table)
+	}
+	for _, r := range d.conf.Resolvers {
+		h.DNS = append(h.DNS, control.Resolver{Addr: r.Addr, Hop: r.Hop})
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h.Warnings = in.trouble
+	return h
+}

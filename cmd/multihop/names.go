@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"multihop/internal/host"
+	"multihop/internal/lookup"
+	"multihop/router"
+)
+
+const (
+	dnsPort       = 53
+	lookupTimeout = 10 * time.Second // of one name
+	fresh         = 10 * time.Second // for which an answer is not asked for again
+)
+
+// names looks the names of endpoints up. The name of a hop on the host's network
+// is asked of the resolvers that the host used before the instance came, by
+// sockets with its mark, past every tunnel; that of a carried hop of its
+// carrier's DNS, through the carrier.
+type names struct {
+	log     *slog.Logger
+	reaches func(netip.Addr) bool // the host has a route to it that is no tunnel of ours
+
+	// allow lets datagrams to endpoints of hops on the host's network out, before
+	// anything is sent there.
+	allow func(hop string, endpoints []netip.AddrPort) error
+
+	// inside opens a socket in a hop's tunnel, and carrier names the hop that
+	// carries another now.
+	inside  func(hop, network string) (net.PacketConn, error)
+	carrier func(hop string) string
+
+	// ask is (*lookup.Client).Lookup but for tests.
+	ask func(c *lookup.Client, ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
+
+	mu      sync.Mutex
+	cfg     *router.Config   // in force, or about to be
+	mark    uint32           // of the host's sockets
+	servers []netip.AddrPort // the host's resolvers
+	known   map[nameKey]answer
+}
+
+type nameKey struct{ hop, host string }
+
+// An answer is what was last found out about a name.
+type answer struct {
+	addrs []netip.Addr
+	at    time.Time
+}
+
+// use says what to look names up for from now on, and how.
+func (n *names) use(cfg *router.Config, mark uint32, servers []netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cfg, n.mark, n.servers = cfg, mark, nil
+	for _, s := range servers {
+		n.servers = append(n.servers, netip.AddrPortFrom(s, dnsPort))
+	}
+}
+
+// resolve is a router's Options.Resolve. After an error the router keeps the
+// address that it has, and asks again later.
+func (n *names) resolve(ctx context.Context, hop, name string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	cfg, known := n.cfg, n.known[nameKey{hop, name}]
+	n.mu.Unlock()
+	h := hopNamed(cfg, hop)
+	if h == nil {
+		return nil, fmt.Errorf("no hop is named %q", hop)
+	}
+	if h.Via != "" {
+		return n.resolveInside(ctx, cfg, h, name)
+	}
+	addrs := known.addrs
+	if time.Since(known.at) > fresh {
+		var err error
+		if addrs, err = n.resolveOutside(ctx, h, name); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.allow(hop, endpointsAt(h, name, addrs)); err != nil {
+		return nil, err
+	}
+	return addrs, nil
+}
+
+// resolveOutside asks the host's resolvers, and remembers the answer.
+func (n *names) resolveOutside(ctx context.Context, h *router.Hop, name string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	c := &lookup.Client{Servers: n.servers}
+	c.Listen, c.DialTCP = lookup.Marked(n.mark)
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addrs, _, err := n.ask(c, ctx, name)
+	if err != nil {
+		return nil, lookupCause(name, err)
+	}
+	if addrs, err = prefer(addrs, nil, n.reaches); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known == nil {
+		n.known = make(map[nameKey]answer)
+	}
+	n.known[nameKey{h.Name, name}] = answer{addrs, time.Now()}
+	return addrs, nil
+}
+
+// resolveInside asks the DNS of the hop that carries h, through it.
+func (n *names) resolveInside(ctx context.Context, cfg *router.Config, h *router.Hop, name string) ([]netip.Addr, error) {
+	via := hopNamed(cfg, n.carrier(h.Name))
+	if via == nil {
+		via = hopNamed(cfg, h.Via)
+	}
+	if via == nil {
+		return nil, fmt.Errorf("its carrier %s is no hop", h.Via)
+	}
+	if len(via.DNS) == 0 {
+		return nil, fmt.Errorf("its name %s cannot be looked up: its carrier %s has no DNS to ask: give it one, or %s an address", name, via.Name, h.Name)
+	}
+	c := &lookup.Client{Listen: func(_ context.Context, network string) (net.PacketConn, error) {
+		return n.inside(via.Name, network)
+	}}
+	for _, s := range via.DNS {
+		if hasFamily(via, s) {
+			c.Servers = append(c.Servers, netip.AddrPortFrom(s, dnsPort))
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addrs, _, err := n.ask(c, ctx, name)
+	if err != nil {
+		return nil, lookupCause(name, err)
+	}
+	return prefer(addrs, via, nil)
+}
+
+// lookUpAll looks the names of the hops on the host's network up, before
+// anything is set up. The warnings name those that are to be asked for again.
+func (n *names) lookUpAll(ctx context.Context) (warnings []string) {
+	n.mu.Lock()
+	cfg := n.cfg
+	n.mu.Unlock()
+	for i := range cfg.Hops {
+		h := &cfg.Hops[i]
+		if h.Via != "" {
+			continue
+		}
+		seen := make(map[string]bool)
+		for _, p := range h.Peers {
+			name, _, ok := endpointName(p.Endpoint)
+			if !ok || seen[name] || len(n.addrs(h.Name, name)) > 0 {
+				continue
+			}
+			seen[name] = true
+			if _, err := n.resolveOutside(ctx, h, name); err != nil && ctx.Err() == nil {
+				warnings = append(warnings, fmt.Sprintf("hop %s: endpoint %s: %v: it will be asked for again", h.Name, name, err))
+			}
+		}
+	}
+	return warnings
+}
+
+// addrs returns what is known of a name.
+func (n *names) addrs(hop, name string) []netip.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known[nameKey{hop, name}].addrs
+}
+
+// endpoints returns the known addresses of the peers of a hop on the host's
+// network.
+func (n *names) endpoints(h *router.Hop) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, p := range h.Peers {
+		if ap, err := netip.ParseAddrPort(p.Endpoint); err == nil {
+			out = append(out, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+		} else if name, _, ok := endpointName(p.Endpoint); ok {
+			out = append(out, endpointsAt(h, name, n.addrs(h.Name, name))...)
+		}
+	}
+	return dedup(out)
+}
+
+// endpointsAt joins addresses with the ports that h's peers have at a name.
+func endpointsAt(h *router.Hop, name string, addrs []netip.Addr) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, p := range h.Peers {
+		if at, port, ok := endpointName(p.Endpoint); ok && at == name {
+			for _, a := range addrs {
+				out = append(out, netip.AddrPortFrom(a, port))
+			}
+		}
+	}
+	return dedup(out)
+}
+
+// dedup returns list in its order, nothing twice.
+func dedup[T comparable](list []T) []T {
+	var out []T
+	for _, v := range list {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// lookupCause says in words of ours why a name has no address.
+func lookupCause(name string, err error) error {
+	switch {
+	case errors.Is(err, lookup.ErrNotFound):
+		return fmt.Errorf("the name %s does not exist, or has no address", name)
+	case errors.Is(err, lookup.ErrNoServers):
+		return fmt.Errorf("the name %s cannot be looked up: this host has no resolver", name)
+	}
+	return fmt.Errorf("the name %s cannot be looked up: %w", name, err)
+}
+
+// reachable reports whether routeTo finds a way.
+func reachable(routeTo func(netip.Addr) (host.Path, error)) func(netip.Addr) bool {
+	return func(a netip.Addr) bool {
+		_, err := routeTo(a)
+		return err == nil || errors.Is(err, host.ErrUnsupported)
+	}
+}

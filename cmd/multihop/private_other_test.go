@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+func enterPrivateHost() {}
+
+func notPrivate() string { return "needs Linux" }

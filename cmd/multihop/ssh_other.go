@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// environmentsAbove returns nothing.
+func environmentsAbove(int) [][]string { return nil }

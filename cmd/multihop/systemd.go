@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// A service tells systemd what becomes of the process, if it is the main one of
+// a unit (sd_notify(3)). Elsewhere it does nothing.
+type service struct{ log *slog.Logger }
+
+func (s service) ready(status string) { s.notify(daemon.SdNotifyReady, "STATUS="+status) }
+
+// reloading is followed by ready, whatever becomes of it.
+func (s service) reloading() { s.notify(append([]string{daemon.SdNotifyReloading}, monotonic()...)...) }
+
+func (s service) status(text string) { s.notify("STATUS=" + text) }
+
+func (s service) stopping() { s.notify(daemon.SdNotifyStopping, "STATUS=undoing what was set up") }
+
+func (s service) notify(assignments ...string) {
+	if _, err := daemon.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
+		s.log.Debug("systemd is not told", "err", err)
+	}
+}
+
+// watchdog tells systemd, twice in each period of the unit's WatchdogSec, that
+// the process lives, as long as alive returns. It ends with ctx.
+func (s service) watchdog(ctx context.Context, alive func()) {
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || period <= 0 {
+		return
+	}
+	tick := time.NewTicker(period / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			alive()
+			s.notify(daemon.SdNotifyWatchdog)
+		}
+	}
+}

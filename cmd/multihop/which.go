@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"multihop/internal/control"
+)
+
+// whichHelp explains the argument of the commands that ask or tell an instance.
+const whichHelp = "TUN is the name of an instance's TUN, and PROFILE that of the profile that it\nruns, or the profile's path."
+
+// oneInstance is for commands that want TUN or PROFILE.
+func oneInstance(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s: want one TUN or PROFILE, got %d arguments", cmd.Name(), len(args))
+	}
+	return nil
+}
+
+// named returns the name of the instance that arg means: that of its TUN, or of
+// its profile, or the path of that.
+func named(ctx context.Context, dir, arg string) (string, error) {
+	name := arg
+	if strings.ContainsRune(filepath.ToSlash(arg), '/') || strings.EqualFold(filepath.Ext(arg), ".conf") {
+		name = profileName(arg)
+	}
+	names, err := control.Names(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range names {
+		if n == name {
+			return n, nil
+		}
+	}
+	for _, n := range names { // a profile that runs under another name
+		s, err := askStatus(ctx, dir, n)
+		if err == nil && s.Profile != "" && s.Profile == name {
+			return n, nil
+		}
+	}
+	return name, checkName(name)
+}
+
+// notRunning reports whether an instance that was asked is not there at all.
+func notRunning(err error) bool { return errors.Is(err, control.ErrNotRunning) }

@@ -1,0 +1,198 @@
+//go:build unix
+
+package conf
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckOwned takes the test's own user for root: a test that is not root can
+// give no file away.
+func TestCheckOwned(t *testing.T) {
+	me := uint32(os.Getuid())
+	for _, tt := range []struct {
+		name         string
+		folder, file os.FileMode
+		uid          uint32
+		want         string // FILE and FOLDER stand for the paths
+	}{
+		{"private", 0o700, 0o600, me, ""},
+		{"readable", 0o755, 0o644, me, ""},
+		{"writable file", 0o755, 0o664, me, "FILE: hooks do not run, for group or others may write to FILE (mode 0664): run chmod go-w FILE"},
+		{"file that others write", 0o755, 0o646, me, "FILE: hooks do not run, for group or others may write to FILE (mode 0646): run chmod go-w FILE"},
+		{"writable folder", 0o775, 0o600, me, "FILE: hooks do not run, for group or others may write to FOLDER (mode 0775): run chmod go-w FOLDER"},
+		{"folder that others write", 0o777, 0o600, me, "FILE: hooks do not run, for group or others may write to FOLDER (mode 0777): run chmod go-w FOLDER"},
+		{"another's", 0o700, 0o600, me + 1, "FILE: hooks do not run, for FILE belongs to uid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "p.conf")
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Chmod(path, tt.file), os.Chmod(dir, tt.folder)); err != nil { // past the umask
+				t.Fatal(err)
+			}
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			link := filepath.Join(t.TempDir(), "link.conf")
+			if err := os.Symlink(path, link); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range []string{path, link} {
+				got := ""
+				if err := checkOwned(p, info, tt.uid); err != nil {
+					got = strings.ReplaceAll(strings.ReplaceAll(err.Error(), p, "FILE"), dir, "FOLDER")
+				}
+				if got != tt.want && (tt.uid == me || !strings.HasPrefix(got, tt.want)) {
+					t.Errorf("got  %s\nwant %s", got, tt.want)
+				}
+			}
+		})
+	}
+	if err := checkOwned("p.conf", nil, me); err == nil {
+		t.Error("no file was accepted")
+	}
+}
+
+// needRoot skips a test that is not root's; in CI it fails.
+func needRoot(t *testing.T, why string) {
+	t.Helper()
+	switch {
+	case os.Getuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("needs root: %s", why)
+	default:
+		t.Skipf("needs root: %s", why)
+	}
+}
+
+// TestHooks: a profile's own run if it is root's, a file's only if asked for.
+func TestHooks(t *testing.T) {
+	needRoot(t, "only root's files may have hooks")
+	files := map[string]string{
+		"a.conf": wg("a", "10.0.0.0/8", "PostUp = of a # 1"),
+		"b.conf": wg("b", "172.16.0.0/12", "PostUp = of b"),
+	}
+	const hops = "[Hop]\nConfig = a.conf\n[Hop]\nConfig = b.conf\n"
+	for _, tt := range []struct {
+		name, text string
+		flag       string
+		fileHooks  bool
+		want, warn string // the PostUp commands; warnings
+	}{
+		{"the profile's", "[Interface]\nPostUp = own\n" + hops, "", false, "own",
+			"a.conf:3: PostUp: not run: hooks of hop files run only with --hooks; b.conf:3: PostUp: not run: hooks of hop files run only with --hooks"},
+		{"the first file's", hops, "", true, "of a # 1", "b.conf:3: PostUp: not run: only those of the first file on the host's network are"},
+		{"the profile's before the file's", "[Interface]\nPostUp = own\n" + hops, "", true, "own",
+			"a.conf:3: PostUp: not run: others were given; b.conf:3: PostUp: not run: only those of the first file on the host's network are"},
+		{"the flag's", hops, "flag", true, "flag",
+			"a.conf:3: PostUp: not run: others were given; b.conf:3: PostUp: not run: only those of the first file on the host's network are"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &Overrides{FileHooks: tt.fileHooks}
+			if tt.flag != "" {
+				if err := o.Settings.Set("--post-up", tt.flag); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, err := loadText(t, tt.text, files, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var commands, warnings []string
+			for _, h := range c.Settings.PostUp {
+				commands = append(commands, h.Command)
+			}
+			for _, w := range c.Warnings {
+				if w.Key == "PostUp" {
+					warnings = append(warnings, strings.TrimPrefix(w.String(), filepath.Dir(c.Files[0])+"/"))
+				}
+			}
+			if got := strings.Join(commands, "; "); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if got := strings.Join(warnings, "; "); got != tt.warn {
+				t.Errorf("warnings:\n got %s\nwant %s", got, tt.warn)
+			}
+		})
+	}
+}
+
+// TestHooksRefused: hooks in files that others may write.
+func TestHooksRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, loose string
+		want              string
+	}{
+		{"a loose profile", "[Interface]\nPostUp = a\n[Hop]\nConfig = a.conf\n", "p.conf",
+			"p.conf: group or others may write to it (mode 0666), and so change where traffic goes: run chmod go-w "},
+		{"a loose folder", "[Interface]\nPostUp = a\n[Hop]\nConfig = a.conf\n", ".",
+			"p.conf: hooks do not run, for group or others may write to "},
+		{"a loose folder of a file", "[Hop]\nConfig = sub/b.conf\n", "sub", "sub/b.conf: hooks do not run, for group or others may write to "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.loose != "p.conf" {
+				needRoot(t, "nobody else's files may have hooks anyway")
+			}
+			dir := folder(t, map[string]string{
+				"p.conf": tt.text, "a.conf": wg("a", "10.0.0.0/8"), "sub/b.conf": wg("b", "10.0.0.0/8", "PostUp = b"),
+			})
+			mode := os.FileMode(0o777)
+			if tt.loose == "p.conf" {
+				mode = 0o666
+			}
+			if err := os.Chmod(filepath.Join(dir, tt.loose), mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := LoadProfile(filepath.Join(dir, "p.conf"), &Overrides{FileHooks: true})
+			var e *Error
+			if !errors.As(err, &e) || !strings.HasPrefix(strings.TrimPrefix(err.Error(), dir+"/"), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestProfileMode: a profile may be read by others unless it has keys.
+func TestProfileMode(t *testing.T) {
+	const inline = "[Hop]\nName = a\nPrivateKey = " + testPrivate + "\n" + testPeer
+	for _, tt := range []struct {
+		name, text string
+		mode       os.FileMode
+		want       string
+	}{
+		{"readable", "[Hop]\nConfig = a.conf\n", 0o644, ""},
+		{"private with keys", inline, 0o600, ""},
+		{"readable with keys", inline, 0o644, "has a private key, but group or others may access it (mode 0644): run chmod 600 "},
+		{"writable", "[Hop]\nConfig = a.conf\n", 0o664, "group or others may write to it (mode 0664), and so change where traffic goes: run chmod go-w "},
+		{"writable prefixes", "[Hop]\nConfig = a.conf\nRoutes = @nets\n", 0o644, "group or others may write to it (mode 0606), and so change where traffic goes: run chmod go-w "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := folder(t, map[string]string{"p.conf": tt.text, "a.conf": wg("a", "10.0.0.0/8"), "nets": "10.0.0.0/8\n"})
+			path := filepath.Join(dir, "p.conf")
+			if err := errors.Join(os.Chmod(path, tt.mode), os.Chmod(filepath.Join(dir, "nets"), 0o606)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := LoadProfile(path, nil)
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), ": "+tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}

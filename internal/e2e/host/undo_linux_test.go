@@ -1,0 +1,152 @@
+package host_test
+
+import (
+	"strings"
+	"testing"
+
+	"multihop/internal/e2e/host"
+)
+
+// TestUndo compares all that a program could leave on the host, before up and
+// after down, in every setting that tells the host something else.
+func TestUndo(t *testing.T) {
+	n := builds.Network(t)
+	n.Host.Sysctl("ipv4/conf/all/arp_ignore=0")
+	r := n.StartRelays(t)
+	a := host.EntryAddr().V4
+	split := []host.File{r.EntryFile(a, everything), r.ExitFile(a, "203.0.113.0/24, 2001:db8:99::/64")}
+	dns := []host.File{r.EntryFile(a, everything), r.ExitFile(a, everything, "DNS = 10.65.0.1, fd65::1, corp.example")}
+	before := n.State(t)
+
+	for _, f := range []struct {
+		name  string
+		files []host.File
+		args  []string
+	}{
+		{"default", files(r), nil},
+		{"LAN denied", files(r), []string{"--lan", "deny"}},
+		{"no kill switch", files(r), []string{"--kill-switch", "no"}},
+		{"exclude", files(r), []string{"--exclude", "9.9.9.0/24"}},
+		{"table", files(r), []string{"--table", "1234", "--fwmark", "0x77"}},
+		{"mark", files(r), []string{"--fwmark", "0x77"}},
+		{"IPv6 direct", []host.File{r.EntryFile(a, everything), r.ExitFile(a, "0.0.0.0/0")}, []string{"--ipv6", "direct"}},
+		{"split", split, nil},
+		{"split, kill switch", split, []string{"--kill-switch", "yes"}},
+		{"DNS", dns, nil},
+		{"split, DNS", []host.File{split[0], dns[1]}, []string{"--route", "203.0.113.0/24"}},
+		{"table off", files(r), []string{"--table", "off"}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			i := n.Chain(t, "mh0", f.files, f.args...)
+			i.Up(t)
+			if n.State(t) == before {
+				t.Fatal("the detector is blind: an instance changes nothing")
+			}
+			if f.name == "default" {
+				bothHops(t, n)
+			}
+			i.Down(t)
+			n.Same(t, before, "after down")
+			i.Down(t) // of nothing
+			n.Same(t, before, "after the second down")
+
+			i.Up(t)
+			i.Kill(t)
+			i.Down(t)
+			n.Same(t, before, "after kill -9 and down")
+
+			i.Up(t)
+			up := n.State(t)
+			i.Kill(t)
+			i.Up(t)
+			n.Same(t, up, "after kill -9 and up")
+			i.Reload(t)
+			n.Same(t, up, "after a reload")
+			i.Down(t)
+			n.Same(t, before, "after kill -9, up and down")
+		})
+	}
+	direct(t, n)
+}
+
+// TestRefused starts what cannot be: one clear line, and the host is as before.
+func TestRefused(t *testing.T) {
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	good := files(r)
+	broken := good[1]
+	broken.Text = strings.Replace(broken.Text, "Endpoint", "Endpiont", 1)
+	before := n.State(t)
+	for _, f := range []struct {
+		name  string
+		files []host.File
+		args  []string
+		says  string
+	}{
+		{"misspelt key", []host.File{good[0], broken}, nil, "Endpiont"},
+		{"unknown setting", good, []string{"--lan", "perhaps"}, "perhaps"},
+		{"no such file", nil, []string{"/etc/chain/none.conf"}, "none.conf"},
+		{"name of an interface", good, []string{"--name", "eth0"}, "eth0"},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			i := n.Chain(t, "mh0", f.files, f.args...)
+			out, err := i.TryUp()
+			if lines := strings.Split(strings.TrimSpace(out), "\n"); err == nil || !strings.Contains(lines[len(lines)-1], f.says) {
+				t.Errorf("up: %v, want an error whose last line names %q:\n%s", err, f.says, out)
+			}
+			n.Same(t, before, "after the refusal")
+		})
+	}
+	t.Run("name in use", func(t *testing.T) {
+		i := n.Chain(t, "mh0", good)
+		i.Up(t)
+		up := n.State(t)
+		if out, err := i.TryUp(); err == nil || !strings.Contains(out, "mh0") {
+			t.Errorf("a second up: %v\n%s", err, out)
+		}
+		n.Same(t, up, "after the second up")
+		bothHops(t, n)
+		i.Down(t)
+		n.Same(t, before, "after down")
+	})
+	t.Run("dry run", func(t *testing.T) {
+		i := n.Chain(t, "mh0", good)
+		out, err := i.TryUp("--dry-run")
+		if err != nil || !strings.Contains(out, "[#] ") {
+			t.Errorf("dry run: %v\n%s", err, out)
+		}
+		n.Same(t, before, "after a dry run")
+	})
+}
+
+// TestSSH refuses an up that would cut the session which asks for it.
+func TestSSH(t *testing.T) {
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	before := n.State(t)
+	for _, f := range []struct {
+		name, peer string
+		args       []string
+		says       string // "": not refused
+	}{
+		{"from the LAN", "192.168.7.66", nil, ""},
+		{"from the LAN, denied", "192.168.7.66", []string{"--lan", "deny"}, "LAN"},
+		{"from a site", "203.0.113.9", nil, "Exclude"},
+		{"from an excluded site", "203.0.113.9", []string{"--exclude", "203.0.113.0/24"}, ""},
+		{"from a site, IPv6", "2001:db8:99::9", nil, "Exclude"},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			i := n.Chain(t, "mh0", files(r), f.args...)
+			args := append([]string{"SSH_CONNECTION=" + f.peer + " 50000 192.168.7.2 22", n.Programs.Multihop, "up", "--name", "mh0"}, i.Args...)
+			out, err := n.Run("env", args...)
+			switch {
+			case f.says == "" && err != nil:
+				t.Errorf("refused: %v\n%s", err, out)
+			case f.says != "" && (err == nil || !strings.Contains(strings.ToLower(out), strings.ToLower(f.says))):
+				t.Errorf("%v, want a refusal that names %s:\n%s", err, f.says, out)
+			}
+			i.Down(t)
+			n.Same(t, before, "afterwards")
+		})
+	}
+}

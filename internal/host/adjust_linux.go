@@ -1,0 +1,117 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxExtra bounds the endpoints that names and roaming add; the oldest go.
+const maxExtra = 256
+
+// SetRouteMTU changes the MTU of the route to p into the TUN. A prefix without
+// one is left alone, and so is everything before Apply and after Close.
+func (h *Host) SetRouteMTU(p netip.Prefix, mtu int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.config == nil {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(h.config.Routes, p, func(r Route, p netip.Prefix) int { return comparePrefixes(r.Prefix, p) })
+	if ok {
+		h.config.Routes[i].MTU = mtu
+	}
+	for _, in := range h.journal.places() {
+		r, ok := findPrefix(h.routed.tuns, in.Table, p)
+		if !ok || r.mtu == uint32(mtu) {
+			continue
+		}
+		next := *r
+		next.mtu = uint32(mtu)
+		if err := h.take(step{r, &next}); err != nil {
+			return h.wrap(fmt.Errorf("MTU %d: %w", mtu, err))
+		}
+		*r = next
+	}
+	return nil
+}
+
+// SetEndpoints has the kill switch let out our own datagrams to further
+// endpoints, besides those of the Config, until the next Apply: a name's new
+// addresses before they are tried, and where an authenticated peer has roamed to.
+func (h *Host) SetEndpoints(add []netip.AddrPort) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.config == nil {
+		return nil
+	}
+	extra := slices.Clone(h.extra)
+	for _, e := range add {
+		if !slices.Contains(extra, e) {
+			extra = append(extra, e)
+		}
+	}
+	extra = extra[max(0, len(extra)-maxExtra):]
+	c := *h.config
+	c.Endpoints = sortedEndpoints(slices.Concat(c.Endpoints, extra))
+	l, err := h.layout(h.config)
+	if err != nil {
+		return h.wrap(err)
+	}
+	if l.table == unix.RT_TABLE_MAIN && h.netns == "" && coversEndpoint(c.prefixes(), &c) {
+		return h.wrap(fmt.Errorf("a route into the TUN covers one of the endpoints %v: its own packets would loop", add))
+	}
+	i := h.journal.index((&wall{}).key())
+	if i < 0 {
+		return nil
+	}
+	old := h.journal.Changes[i].(*wall)
+	next := *old
+	next.Endpoints = c.Endpoints
+	if !old.KillSwitch || slices.Equal(next.Endpoints, old.Endpoints) {
+		return nil
+	}
+	h.journal.Changes[i] = &next
+	err = h.k.try("set endpoints", func() error {
+		return h.k.outer.do(func() error { return h.k.wall.SetEndpoints(next.Endpoints) })
+	})
+	if err != nil {
+		h.journal.Changes[i] = old
+		return h.wrap(err)
+	}
+	h.extra = extra
+	h.tell(h.config)
+	return h.wrap(h.journal.write())
+}
+
+// Status returns what h has chosen and done. It never waits.
+func (h *Host) Status() Status {
+	if s := h.status.Load(); s != nil {
+		return *s
+	}
+	return Status{}
+}
+
+// tell publishes the Status.
+func (h *Host) tell(c *Config) {
+	s := &Status{Mark: c.Mark, DNS: slices.Clone(c.DNS.Servers)}
+	for _, x := range h.journal.Changes {
+		switch x := x.(type) {
+		case *wall:
+			s.KillSwitch = x.KillSwitch
+			s.Endpoints = slices.Clone(x.Endpoints)
+		case *place:
+			s.Table = x.Table
+		case *rule:
+			s.Priority = priority(h.journal.Slot)
+		}
+	}
+	for _, r := range h.routed.guards {
+		if r.kind == throw {
+			s.Outside = append(s.Outside, r.prefix)
+		}
+	}
+	h.status.Store(s)
+}

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// A cover is a set of addresses as the fewest prefixes that make it up: masked,
+// disjoint, sorted, IPv4 first.
+type cover []netip.Prefix
+
+// newCover returns the set of the addresses in prefixes.
+func newCover(prefixes []netip.Prefix) cover {
+	sorted := make([]netip.Prefix, len(prefixes))
+	for i, p := range prefixes {
+		sorted[i] = p.Masked()
+	}
+	slices.SortFunc(sorted, comparePrefixes)
+	var set cover
+	for _, p := range sorted {
+		if n := len(set); n > 0 && within(p, set[n-1]) {
+			continue
+		}
+		set = append(set, p)
+		for n := len(set); n > 1; n-- {
+			parent, ok := join(set[n-2], set[n-1])
+			if !ok {
+				break
+			}
+			set = append(set[:n-2], parent)
+		}
+	}
+	return set
+}
+
+// comparePrefixes puts a prefix right before those inside it.
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// has reports whether every address of p is in the set.
+func (c cover) has(p netip.Prefix) bool {
+	i, exact := slices.BinarySearchFunc(c, p.Masked().Addr(), func(q netip.Prefix, a netip.Addr) int {
+		return q.Addr().Compare(a)
+	})
+	if !exact {
+		i-- // the last that starts before p
+	}
+	return i >= 0 && within(p, c[i])
+}
+
+// overlaps reports whether some address of p is in the set.
+func (c cover) overlaps(p netip.Prefix) bool {
+	i, _ := slices.BinarySearchFunc(c, p.Masked(), comparePrefixes)
+	return i < len(c) && c[i].Overlaps(p) || i > 0 && c[i-1].Overlaps(p)
+}
+
+// within reports whether every address of p is in q.
+func within(p, q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) }
+
+// join returns the prefix whose halves are a and b, which are disjoint and in
+// this order.
+func join(a, b netip.Prefix) (netip.Prefix, bool) {
+	if a.Bits() != b.Bits() || a.Bits() == 0 {
+		return netip.Prefix{}, false
+	}
+	parent := netip.PrefixFrom(a.Addr(), a.Bits()-1).Masked()
+	return parent, parent.Addr() == a.Addr() && parent.Contains(b.Addr())
+}
+
+// defaults reports whether prefixes have the default of IPv4 and of IPv6: all
+// public unicast addresses.
+func defaults(prefixes []netip.Prefix) (v4, v6 bool) {
+	all := newCover(append(parse(
+		// Special-purpose blocks of RFC 6890, section 2.2.2, and multicast: a
+		// default may lack them.
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+		"172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
+		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+		"224.0.0.0/4", "240.0.0.0/4",
+	), prefixes...))
+	return all.has(netip.MustParsePrefix("0.0.0.0/0")), newCover(prefixes).has(netip.MustParsePrefix("2000::/3"))
+}
+
+// private returns the set of the addresses that a LAN may have: RFC 1918, RFC
+// 4193, link local.
+func private() cover {
+	return newCover(parse("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"))
+}
+
+func parse(prefixes ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range prefixes {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// restore does again what others have undone. It reports whether something of
+// the host's own has changed.
+func (h *Host) restore(pending []event, overflow bool) (around bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.config == nil {
+		return true
+	}
+	h.k.ifindex = 0
+	if index, err := h.k.index(); err != nil || index != h.journal.Index {
+		return true // the TUN is gone, and its owner will see to it
+	}
+	all, rules := overflow, false
+	around = overflow
+	for _, e := range pending {
+		switch {
+		case isRule(e):
+			rules = true
+			around = around || e.proto != Protocol
+		case isRoute(e):
+			around = h.restoreRoute(e) || around
+		case e.index == h.k.ifindex:
+			all = true
+		default:
+			around = true
+		}
+	}
+	switch {
+	case all:
+		h.restoreIf(func(change) bool { return true })
+		h.restoreRoutes()
+	case rules:
+		h.restoreIf(func(c change) bool { _, ok := c.(*rule); return ok })
+	}
+	return around
+}
+
+// follow has routes and firewall follow what is around them: the LAN, other
+// instances.
+func (h *Host) follow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.config == nil {
+		return
+	}
+	h.k.warnings = nil
+	c := *h.config
+	c.Endpoints = append(slices.Clone(c.Endpoints), h.extra...)
+	if err := h.pass(context.Background(), &c); err != nil {
+		h.log.Warn("the host's network has changed, and not all could follow", "err", err)
+	}
+}
+
+func isRule(e event) bool { return e.what == rtmNewRule || e.what == rtmDelRule }
+
+func isRoute(e event) bool { return e.what == rtmNewRoute || e.what == rtmDelRoute }
+
+// restoreRoute restores a route of ours that an event says is gone or has another
+// in its place. It reports whether the event is about somebody else's.
+func (h *Host) restoreRoute(e event) (others bool) {
+	r, ok := findRoute(h.routed.guards, e.route)
+	if !ok {
+		r, ok = findRoute(h.routed.tuns, e.route)
+	}
+	ours := e.proto == Protocol
+	switch {
+	case !ok: // of another instance, or one that we removed
+		return !ours || e.index != h.k.ifindex
+	case ours && e.what == rtmNewRoute:
+		return false
+	}
+	s := step{new: r}
+	if e.what == rtmNewRoute {
+		s.old = r // replaces theirs
+	}
+	h.again(s)
+	return !ours
+}
+
+// restoreIf restores the changes that match and do not hold.
+func (h *Host) restoreIf(match func(change) bool) {
+	for _, c := range h.journal.Changes {
+		if !match(c) {
+			continue
+		}
+		ok, err := c.holds(h.k)
+		if err == nil && !ok {
+			h.again(step{new: c})
+		} else if err != nil {
+			h.log.Warn("cannot tell what others have changed", "err", err)
+		}
+	}
+}
+
+// restoreRoutes restores what is missing of our routes, by reading them all.
+func (h *Host) restoreRoutes() {
+	found, err := h.k.ourRoutes(h.journal.places())
+	if err != nil {
+		h.log.Warn("cannot tell what others have changed", "err", err)
+		return
+	}
+	guards, _ := diffRoutes(found.guards, h.routed.guards)
+	tuns, _ := diffRoutes(found.tuns, h.routed.tuns)
+	for _, s := range append(guards, tuns...) {
+		h.again(s)
+	}
+}
+
+// again makes a step that others have undone.
+func (h *Host) again(s step) {
+	err := h.take(s)
+	if errors.Is(err, errExists) { // somebody else's is in its place
+		err = h.take(step{s.new, s.new})
+	}
+	for _, l := range s.lines(h.k.tun) {
+		if err != nil {
+			h.log.Warn("others have undone this, and it cannot be restored", "change", l, "err", err)
+		} else {
+			h.log.Info("others have undone this: restored", "change", l)
+		}
+	}
+}

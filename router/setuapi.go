@@ -1,0 +1,150 @@
+package router
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// What the errno line of the WireGuard configuration protocol says: negated
+// errno of Linux, on every system.
+const (
+	uapiRefused   = -1  // EPERM: it would break the tree
+	uapiIO        = -5  // EIO
+	uapiMissing   = -19 // ENODEV: no hop of that name
+	uapiInvalid   = -22 // EINVAL
+	uapiPortInUse = -98 // EADDRINUSE
+)
+
+// A UAPIError says why SetUAPI changed nothing.
+type UAPIError struct {
+	Code int64 // a negated errno of Linux
+	Err  error
+}
+
+func (e *UAPIError) Error() string { return e.Err.Error() }
+func (e *UAPIError) Unwrap() error { return e.Err }
+
+// ErrorCode returns e.Code, as the errors of wireguard-go do.
+func (e *UAPIError) ErrorCode() int64 { return e.Code }
+
+// SetUAPI does the "set" operation of the WireGuard configuration protocol for
+// one hop: it reads lines to the blank one, or to the end, and applies what they
+// say as Apply would, all or nothing, until the next Apply. Routes stay as they
+// are: a set that takes from a hop the AllowedIPs of one of its routes, or of the
+// endpoint of a hop that it carries, or its last peer, is refused, and so is the
+// listen port of a carried hop. The error is a *UAPIError.
+func (r *Router) SetUAPI(hop string, lines io.Reader) error {
+	sets, err := readUAPISet(lines)
+	if err == nil {
+		err = r.setUAPI(hop, sets)
+	}
+	if err == nil {
+		return nil
+	}
+	var coded *UAPIError
+	if !errors.As(err, &coded) {
+		coded = &UAPIError{Code: uapiIO, Err: err}
+	}
+	coded.Err = fmt.Errorf("router: hop %s: %w", hop, coded.Err)
+	r.log.Warn("a UAPI set is refused", "hop", hop, "err", err)
+	return coded
+}
+
+func (r *Router) setUAPI(hop string, sets []uapiSet) error {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	switch {
+	case r.isClosing():
+		return net.ErrClosed
+	case r.current == nil || r.current.find(hop) == nil:
+		return &UAPIError{uapiMissing, errors.New("there is no such hop")}
+	}
+	cfg := *cloneConfig(*r.current.cfg)
+	var h *Hop
+	for i := range cfg.Hops {
+		cfg.Hops[i].MTU = r.current.asked[cfg.Hops[i].Name] // derived anew
+		if cfg.Hops[i].Name == hop {
+			h = &cfg.Hops[i]
+		}
+	}
+	made := make(map[Key]bool)
+	for i := range sets {
+		if err := sets[i].apply(h, made); err != nil {
+			return err
+		}
+	}
+	if err := r.keepsChildren(h); err != nil {
+		return &UAPIError{uapiRefused, err}
+	}
+	plan, err := Compile(cfg)
+	if err != nil {
+		return &UAPIError{uapiRefused, err}
+	}
+	err = r.applyLocked(plan)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &UAPIError{uapiPortInUse, err}
+	}
+	return err
+}
+
+// keepsChildren reports, as an error, which hop could not be carried by h any
+// more. Compile knows endpoints that are configured, not those that names have
+// or peers roamed to.
+func (r *Router) keepsChildren(h *Hop) error {
+	for _, child := range r.table.Load().order {
+		if via := child.via(); via == nil || via.name != h.Name {
+			continue
+		}
+		for _, a := range child.endpoints() {
+			if err := h.reaches(a, "its carrier"); err != nil {
+				return fmt.Errorf("hop %s: %w", child.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// readUAPISet reads the lines of a set operation.
+func readUAPISet(lines io.Reader) ([]uapiSet, error) {
+	var sets []uapiSet
+	var peer Key
+	inPeer := false
+	s := bufio.NewScanner(lines)
+	for s.Scan() && s.Text() != "" {
+		set, err := parseUAPISet(s.Text(), inPeer)
+		if err != nil {
+			return nil, &UAPIError{uapiInvalid, err}
+		}
+		if set.key == "public_key" {
+			peer, inPeer = set.secret, true
+		}
+		set.peer = peer
+		sets = append(sets, set)
+	}
+	if err := s.Err(); err != nil {
+		return nil, &UAPIError{uapiIO, err}
+	}
+	return sets, nil
+}
+
+// peerOf returns the index of the peer with that key; -1: the hop has none.
+func (h *Hop) peerOf(key Key) int {
+	for i := range h.Peers {
+		if h.Peers[i].PublicKey == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// takePrefix takes a prefix from every peer of the hop.
+func (h *Hop) takePrefix(a netip.Prefix) {
+	for i := range h.Peers {
+		h.Peers[i].AllowedIPs = deletePrefix(h.Peers[i].AllowedIPs, a)
+	}
+}

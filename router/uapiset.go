@@ -1,0 +1,160 @@
+package router
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A uapiSet is one line of a "set" operation, parsed. It may hold a key: errors
+// say the line's name only.
+type uapiSet struct {
+	key    string
+	peer   Key          // that it is about; zero: the device
+	secret Key          // of keys
+	number uint32       // of listen_port, fwmark, persistent_keepalive_interval
+	prefix netip.Prefix // of allowed_ip
+	minus  bool         // of allowed_ip: take it away
+	text   string       // of endpoint
+}
+
+// parseUAPISet parses a line, of a peer or of the device itself.
+func parseUAPISet(line string, inPeer bool) (uapiSet, error) {
+	key, value, ok := strings.Cut(line, "=")
+	s := uapiSet{key: key}
+	if !ok {
+		return s, errors.New("a line without =")
+	}
+	bad := func(want string) (uapiSet, error) { return s, fmt.Errorf("%s: want %s", key, want) }
+	isTrue := func() (uapiSet, error) {
+		if value != "true" {
+			return bad("true")
+		}
+		return s, nil
+	}
+	isNumber := func(bits int) (uapiSet, error) {
+		n, err := strconv.ParseUint(value, 10, bits)
+		if err != nil {
+			return bad(fmt.Sprintf("a number of %d bits", bits))
+		}
+		s.number = uint32(n)
+		return s, nil
+	}
+	isKey := func() (uapiSet, error) {
+		b, err := hex.DecodeString(value)
+		if err != nil || len(b) != KeySize {
+			return bad("64 hexadecimal digits")
+		}
+		s.secret = Key(b)
+		return s, nil
+	}
+	if key == "public_key" {
+		return isKey()
+	}
+	if !inPeer {
+		switch key {
+		case "private_key":
+			return isKey()
+		case "listen_port":
+			return isNumber(16)
+		case "fwmark":
+			return isNumber(32)
+		case "replace_peers":
+			return isTrue()
+		}
+		return s, fmt.Errorf("%q is no key of a device", key)
+	}
+	switch key {
+	case "remove", "update_only", "replace_allowed_ips":
+		return isTrue()
+	case "preshared_key":
+		return isKey()
+	case "persistent_keepalive_interval":
+		return isNumber(16)
+	case "endpoint":
+		at, err := netip.ParseAddrPort(value)
+		if err != nil || at.Port() == 0 || at.Addr().Zone() != "" {
+			return bad("address:port")
+		}
+		s.text = netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String()
+		return s, nil
+	case "allowed_ip":
+		text, minus := strings.CutPrefix(value, "-")
+		p, err := netip.ParsePrefix(text)
+		if err != nil || p.Addr().Is4In6() {
+			return bad("a prefix")
+		}
+		s.prefix, s.minus = p.Masked(), minus
+		return s, nil
+	case "protocol_version":
+		if value != "1" {
+			return bad("1")
+		}
+		return s, nil
+	}
+	return s, fmt.Errorf("%q is no key of a peer", key)
+}
+
+// apply changes a hop as the line says. made are the peers that the operation
+// added.
+func (s *uapiSet) apply(h *Hop, made map[Key]bool) error {
+	switch s.key {
+	case "private_key":
+		h.PrivateKey = s.secret
+		return nil
+	case "listen_port":
+		if h.Via != "" && uint16(s.number) != h.ListenPort {
+			return &UAPIError{uapiRefused, errors.New("listen_port: its link is a socket inside " + h.Via + ": the port is chosen so that no program's traffic meets it")}
+		}
+		h.ListenPort = uint16(s.number)
+		return nil
+	case "fwmark":
+		h.FwMark = s.number
+		return nil
+	case "replace_peers":
+		h.Peers = nil
+		return nil
+	}
+	i := h.peerOf(s.peer)
+	if i < 0 {
+		if s.key != "public_key" || s.peer.IsZero() {
+			return nil // of a peer that was removed, or is not to be made
+		}
+		h.Peers = append(h.Peers, Peer{PublicKey: s.peer})
+		i, made[s.peer] = len(h.Peers)-1, true
+	}
+	peer := &h.Peers[i]
+	switch s.key {
+	case "remove":
+		h.Peers = slices.Delete(h.Peers, i, i+1)
+	case "update_only":
+		if made[s.peer] {
+			h.Peers = slices.Delete(h.Peers, i, i+1)
+		}
+	case "preshared_key":
+		peer.PresharedKey = s.secret
+	case "endpoint":
+		peer.Endpoint = s.text
+	case "persistent_keepalive_interval":
+		peer.Keepalive = time.Duration(s.number) * time.Second
+	case "replace_allowed_ips":
+		peer.AllowedIPs = nil
+	case "allowed_ip":
+		if s.minus {
+			peer.AllowedIPs = deletePrefix(peer.AllowedIPs, s.prefix)
+		} else if !slices.Contains(peer.AllowedIPs, s.prefix) {
+			h.takePrefix(s.prefix) // WireGuard: a prefix has one owner
+			peer.AllowedIPs = append(peer.AllowedIPs, s.prefix)
+		}
+	}
+	return nil
+}
+
+func deletePrefix(from []netip.Prefix, p netip.Prefix) []netip.Prefix {
+	return slices.DeleteFunc(from, func(q netip.Prefix) bool { return p == q })
+}
