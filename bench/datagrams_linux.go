@@ -91,7 +91,7 @@ func (c *counter) send(h *netlab.Host, addr netip.Addr, size int, rate float64, 
 	}); err != nil {
 		return spray{}, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	pc := ipv4.NewPacketConn(conn.(*net.UDPConn))
 	msgs := newMessages(64, size)
 	before := c.got.Load()

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
-	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/device" //nolint:depguard // it is measured, too
 
 	"multihop/internal/memnet"
 	"multihop/packet"

@@ -88,8 +88,9 @@ func (r *record) bars(section int, name string, metrics []string, unit string) (
 		p.Legend.Add(who, b)
 	}
 	p.Legend.Top = true
-	p.Y.Max *= 1.25 // room for the legend
+	p.Y.Max *= 1.1 + 0.08*float64(len(subjects)) // room for the legend
 	p.NominalX(metrics...)
+	p.X.Min, p.X.Max = -0.6, float64(len(metrics))-0.4
 	return p, nil
 }
 
@@ -120,6 +121,13 @@ func (r *record) lines(section int, suffix, metric, x, y string) (*plot.Plot, er
 	for _, who := range subjects {
 		args = append(args, who, points[who])
 	}
+	first := points[subjects[0]]
 	p.Legend.Top = true
+	p.Legend.Left = first[len(first)-1].Y > first[0].Y // where no line goes
+	var ticks plot.ConstantTicks
+	for _, at := range first {
+		ticks = append(ticks, plot.Tick{Value: at.X, Label: strconv.Itoa(int(at.X))})
+	}
+	p.X.Tick.Marker = ticks
 	return p, plotutil.AddLinePoints(p, args...)
 }

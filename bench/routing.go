@@ -72,7 +72,10 @@ func (r *rounds) tables(section, n int) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- rt.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		<-done //nolint:errcheck // Close fails for the TUN only, and this one cannot
+	}()
 
 	k := key{Section: section, Case: fmt.Sprintf("%d prefixes", n), Subject: "multihop"}
 	before := heap()

@@ -36,8 +36,9 @@ func (p *Plan) checkHop(h *Hop) error {
 			}
 		}
 	}
+	own := h.PrivateKey.Public()
 	for i := range h.Peers {
-		if field, err := checkPeer(h, i); err != nil {
+		if field, err := checkPeer(h, i, own); err != nil {
 			return bad(fmt.Sprintf("Peers[%d].%s", i, field), "%w", err)
 		}
 	}
@@ -77,12 +78,12 @@ func checkAddr(a netip.Addr) error {
 	return nil
 }
 
-func checkPeer(h *Hop, i int) (field string, err error) {
+func checkPeer(h *Hop, i int, own Key) (field string, err error) {
 	peer := &h.Peers[i]
 	if peer.PublicKey.IsZero() {
 		return "PublicKey", errors.New("missing")
 	}
-	if peer.PublicKey == h.PrivateKey.Public() {
+	if peer.PublicKey == own {
 		return "PublicKey", errors.New("is the hop's own")
 	}
 	for _, other := range h.Peers[:i] {

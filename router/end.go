@@ -27,6 +27,7 @@ type end struct {
 	failures int              // look-ups since the peer was heard
 	more     []netip.AddrPort // that it may be at as well
 
+	rx     uint64    // bytes received of the peer at the first poll after asked; 0: there was none
 	tx     uint64    // bytes sent to the peer
 	sentAt time.Time // when they were seen to grow
 }
@@ -186,7 +187,7 @@ func (h *hop) notice(now map[Key]polledPeer, sets map[Key]int) {
 		if peer := now[key]; peer.tx != e.tx {
 			e.tx, e.sentAt = peer.tx, time.Now()
 		}
-		if !e.asked.IsZero() && now[key].handshake.After(e.asked) {
+		if e.answered(now[key]) {
 			e.asked, e.next, e.failures, e.more = time.Time{}, time.Time{}, 0, nil
 			found = true
 		}
@@ -211,6 +212,21 @@ func (h *hop) notice(now map[Key]polledPeer, sets map[Key]int) {
 	if len(moved) > 0 {
 		h.r.refreshFar(nil)
 	}
+}
+
+// answered reports whether the peer was heard since its name was looked up. The
+// caller holds endMu.
+func (e *end) answered(now polledPeer) bool {
+	switch {
+	case e.asked.IsZero():
+		return false
+	case now.handshake.After(e.asked):
+		return true
+	case e.rx == 0:
+		e.rx = now.rx
+		return false
+	}
+	return now.rx != e.rx
 }
 
 // refreshFar tells every hop of t, or of the current table, the endpoints of the

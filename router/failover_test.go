@@ -21,7 +21,6 @@ type pair struct {
 	*lab
 	events eventLog
 	entry2 *memnet.Relay
-	probed netip.Addr
 }
 
 func newPair(t *testing.T, probe bool) *pair {

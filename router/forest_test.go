@@ -92,7 +92,9 @@ func (f *forest) addHop(i int, name, via string) {
 	v4, v6 := netip.AddrFrom4([4]byte{10, 1, byte(i), 2}), netip.MustParseAddr(fmt.Sprintf("fd01:%x::2", i+1))
 	h.Addrs = []netip.Addr{v4, v6} // as carriers, they need both
 	if via == "" {
-		h.MTU = 1440
+		if h.MTU = memnet.MTU - 60; h.Endpoint.Is6() {
+			h.MTU = memnet.MTU - 80
+		}
 	} else if f.rnd.IntN(5) == 0 {
 		h.MTU = 1280
 	}
@@ -125,7 +127,7 @@ func (f *forest) chooseGroups() {
 		}
 		g := naive.Group{Name: "g" + strconv.Itoa(i), Hops: []string{f.model.Hops[a].Name, f.model.Hops[b].Name}}
 		f.model.Groups = append(f.model.Groups, g)
-		f.cfg.Groups = append(f.cfg.Groups, Group{Name: g.Name, Hops: g.Hops})
+		f.cfg.Groups = append(f.cfg.Groups, Group{Name: g.Name, Hops: g.Hops, Return: time.Hour})
 	}
 	for i := range n {
 		f.takeDown(i, f.rnd.IntN(8) == 0)
@@ -216,10 +218,16 @@ func (f *forest) payload(tag uint64) []byte {
 	if f.rnd.IntN(3) == 0 {
 		n = f.rnd.IntN(1430)
 	}
-	b := make([]byte, n+32)
-	for i := range b {
+	b := tagged(n+32, tag)
+	for i := range len(b) - 12 {
 		b[i] = byte(f.rnd.Uint32())
 	}
+	return b
+}
+
+// tagged returns n bytes that end in a tag.
+func tagged(n int, tag uint64) []byte {
+	b := make([]byte, n)
 	binary.BigEndian.PutUint32(b[len(b)-12:], tagMark)
 	binary.BigEndian.PutUint64(b[len(b)-8:], tag)
 	return b
@@ -442,7 +450,7 @@ func (f *forest) sendIn(tags *uint64, n int) (arrivals int, dropped map[string]i
 		}
 		*tags++
 		pkt := f.inbound(h, *tags)
-		if len(pkt) > f.model.MTU(h)/16*16 { // the peer, whose MTU is larger, pads beyond what the carriers hold
+		if len(pkt) > f.model.MTU(h)-16*forestDepth { // peers with a larger MTU pad beyond what their carriers hold
 			continue
 		}
 		out, drop := f.model.In(h.Name, pkt)
@@ -520,8 +528,12 @@ func (f *forest) prime() {
 			continue
 		}
 		f.primed[h.Name] = true
-		pkt := (&naive.Build{Src: f.model.TUN[0], Dst: to(i), Proto: 17, Payload: f.payload(primeTag + uint64(i))}).Packet()
+		pkt := (&naive.Build{Src: f.model.TUN[0], Dst: to(i), Proto: 17, Payload: tagged(32, primeTag+uint64(i))}).Packet()
+		began := time.Now()
 		for sent := (time.Time{}); !f.took(primeTag+uint64(i), h.Name); time.Sleep(2 * time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				f.t.Fatalf("no session of hop %s: %+v", h.Name, f.r.Status().Hops)
+			}
 			if time.Since(sent) > 10*time.Second {
 				sent = time.Now()
 				f.tun.Inject([][]byte{pkt})
@@ -530,6 +542,7 @@ func (f *forest) prime() {
 	}
 	f.cfg.Routes = routes
 	f.apply()
+	f.model.Settle()
 }
 
 // took reports whether a relay got a packet.

@@ -37,12 +37,12 @@ func newGroup(p *Plan, cfg *Group, byName map[string]*view, before *table) *grou
 	return g
 }
 
-// active returns the hop that serves first: that of the table before, or the
-// first that is not taken down.
+// active returns the hop that serves first: that of the table before, unless it
+// is taken down and another is not.
 func (p *Plan) active(cfg *Group, before *table) string {
 	if old := before.group(cfg.Name); old != nil {
 		name := old.active.Load().hop.name
-		if slices.Contains(cfg.Hops, name) && !p.hopIsDown(p.find(name)) {
+		if slices.Contains(cfg.Hops, name) && (!p.hopIsDown(p.find(name)) || p.isDown(cfg.Name)) {
 			return name
 		}
 	}

@@ -113,7 +113,7 @@ func (h *hop) lookUp(peer Key, e *end) {
 	}
 	var fresh []netip.AddrPort
 	if err == nil {
-		e.asked, e.known = began, true
+		e.asked, e.known, e.rx = began, true, 0
 		fresh = slices.DeleteFunc(found, func(a netip.AddrPort) bool { return a == e.addr })
 		e.more = fresh
 		first = first && len(fresh) == len(found) // else it is at one of them

@@ -38,6 +38,7 @@ type view struct {
 // A rule is what the prefixes of one target have in common. Immutable, but for
 // what its groups choose.
 type rule struct {
+	only   *view // the hop of a rule that has no choice; nil: it has one, or rejects
 	plan   *planRule
 	to     target
 	backup target // of OnDown == Fallback
@@ -60,6 +61,9 @@ func (t *target) now() *view {
 // pick returns the hop that the rule gives packets to now; nil: it rejects. A hop
 // that is down rejects by itself, or as the rule's OnDown says.
 func (r *rule) pick() *view {
+	if r.only != nil {
+		return r.only
+	}
 	v := r.to.now()
 	if v != nil && r.plan.onDown == Fallback && v.hop.isDown() {
 		if b := r.backup.now(); !b.hop.isDown() {
@@ -124,7 +128,11 @@ func newTable(p *Plan, hops []*hop, before *table) (*table, error) {
 	}
 	for i := range p.rules {
 		r := &p.rules[i]
-		t.rules = append(t.rules, rule{plan: r, to: targets[r.target], backup: targets[r.fallback]})
+		rule := rule{plan: r, to: targets[r.target], backup: targets[r.fallback]}
+		if r.onDown != Fallback {
+			rule.only = rule.to.view
+		}
+		t.rules = append(t.rules, rule)
 	}
 	return t, nil
 }

@@ -14,15 +14,16 @@ const bothFamilies = udpbind.BothFamilies
 
 var errMixed = udpbind.ErrMixed
 
-// newUDP returns the UDP sockets of a hop on the host's network. The path MTU
-// that they find is the hop's.
+// newUDP returns the UDP sockets of a hop on the host's network.
 func (r *Router) newUDP(hop string) conn.Bind {
-	return udpbind.New(&udpbind.Options{
-		Control: r.opts.Control,
-		PathMTU: func(mtu int, dst netip.Addr) {
-			if h := r.table.Load().hop(hop); h != nil {
-				h.learnMTU(mtu, dst)
-			}
-		},
-	})
+	return udpbind.New(&udpbind.Options{Control: r.opts.Control, PathMTU: r.pathMTU(hop)})
+}
+
+// pathMTU returns what the hop of that name learns path MTUs by.
+func (r *Router) pathMTU(hop string) func(mtu int, dst netip.Addr) {
+	return func(mtu int, dst netip.Addr) {
+		if h := r.table.Load().hop(hop); h != nil {
+			h.learnMTU(mtu, dst)
+		}
+	}
 }

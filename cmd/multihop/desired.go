@@ -17,12 +17,25 @@ import (
 const upstreamTimeout = 5 * time.Second
 
 // A desired state is what files and flags ask for, together with what the host
-// knows: addresses of endpoints, and the MTU of the way to them.
+// knows.
 type desired struct {
 	conf     *conf.Instance
 	plan     *router.Plan
 	host     host.Config
+	scope    scope // of its names
+	around   surroundings
+	needs    privileges
 	warnings []string
+}
+
+// surroundings are what the host knows that a desired state depends on.
+type surroundings struct {
+	resolvers []netip.Addr // the host's own
+	mtus      []int        // of the hops on the host's network; others: as their files say
+}
+
+func (s surroundings) equal(t surroundings) bool {
+	return slices.Equal(s.resolvers, t.resolvers) && slices.Equal(s.mtus, t.mtus)
 }
 
 // desire works out the state that c asks for. It changes nothing on the host,
@@ -35,36 +48,57 @@ func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, err
 	if err != nil {
 		return nil, err
 	}
-	resolvers := in.upstream(ctx, d)
-	in.names.use(&cfg, 0, nil)
-	d.host = in.hostConfig(c, plan, cfg.Hops, resolvers)
-	if err := in.choose(&d.host); err != nil {
+	d.around.resolvers, d.warnings = in.upstream(ctx)
+	d.host = in.hostConfig(d, plan, cfg.Hops)
+	if err := in.choose(&d.host); err != nil { // the mark for look-ups
 		return nil, err
 	}
-	in.names.use(&cfg, d.host.Mark, resolvers)
-	d.warnings = append(d.warnings, in.names.lookUpAll(ctx)...)
+	d.scope = scope{&cfg, d.host.Mark, d.around.resolvers}
+	d.warnings = append(d.warnings, in.names.lookUpAll(ctx, d.scope)...)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	d.host.Endpoints = in.endpoints(cfg.Hops)
-	if err := in.choose(&d.host); err != nil {
+	if err := in.choose(&d.host); err != nil { // an endpoint may lie inside a route
 		return nil, err
 	}
 	mark := d.host.Mark
+	d.scope.mark = mark
 	for i := range cfg.Hops {
 		if cfg.Hops[i].Via == "" {
 			cfg.Hops[i].FwMark = mark
 		}
 	}
 	d.warnings = append(d.warnings, in.uplink.deriveMTU(&cfg, in.names.endpoints, c.Settings.MTU)...)
+	d.around.mtus = hopMTUs(cfg.Hops)
 	if d.plan, err = router.Compile(cfg); err != nil {
 		return nil, err
 	}
 	d.warnings = append(d.warnings, d.plan.Warnings...)
-	in.names.use(&cfg, mark, resolvers)
-	d.host = in.hostConfig(c, d.plan, cfg.Hops, resolvers)
+	d.host = in.hostConfig(d, d.plan, cfg.Hops)
 	d.host.Mark = mark
 	return d, nil
+}
+
+// lookAround returns what the host knows now of what d depends on.
+func (in *instance) lookAround(ctx context.Context, d *desired) (now surroundings) {
+	now.resolvers, _ = in.upstream(ctx)
+	if len(now.resolvers) == 0 { // there is no network, for the moment
+		now.resolvers = d.around.resolvers
+	}
+	cfg := d.conf.Config
+	cfg.Hops = slices.Clone(cfg.Hops)
+	in.uplink.deriveMTU(&cfg, in.names.endpoints, d.conf.Settings.MTU)
+	now.mtus = hopMTUs(cfg.Hops)
+	return now
+}
+
+func hopMTUs(hops []router.Hop) []int {
+	out := make([]int, len(hops))
+	for i, h := range hops {
+		out[i] = h.MTU
+	}
+	return out
 }
 
 // choose fills in the mark and the table where the configuration needs them. (A
@@ -77,23 +111,27 @@ func (in *instance) choose(c *host.Config) error {
 }
 
 // upstream returns the resolvers that the host uses apart from ours.
-func (in *instance) upstream(ctx context.Context, d *desired) []netip.Addr {
+func (in *instance) upstream(ctx context.Context) (_ []netip.Addr, warnings []string) {
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
 	up, err := new(resolv.System).Upstream(ctx, in.name)
 	if err != nil {
-		d.warnings = append(d.warnings, fmt.Sprintf("the host's own resolvers are not known: %v", err))
-		return nil
+		return nil, []string{fmt.Sprintf("the host's own resolvers are not known: %v", err)}
 	}
-	return append(up.Servers, up.Local...) // the local ones answer until a kill switch stands
+	return append(up.Servers, up.Local...), nil // the local ones answer until a kill switch stands
 }
 
 // hostConfig returns what the host is to be told of a plan.
-func (in *instance) hostConfig(c *conf.Instance, plan *router.Plan, hops []router.Hop, resolvers []netip.Addr) host.Config {
+func (in *instance) hostConfig(d *desired, plan *router.Plan, hops []router.Hop) host.Config {
+	c := d.conf
 	s := &c.Settings
+	mark := s.FwMark
+	if before := in.inForce(); mark == 0 && before != nil {
+		mark = before.host.Mark // unmarking the sockets would send them into the TUN for a moment
+	}
 	h := host.Config{
 		Name: in.name, MTU: plan.MTU, Addrs: plan.Addrs,
-		Table: s.Table, Mark: s.FwMark,
+		Table: s.Table, Mark: mark,
 		Endpoints:  in.endpoints(hops),
 		Tunnel:     slices.Clone(plan.Addrs),
 		KillSwitch: hostChoice(s.KillSwitch), LAN: hostChoice(s.LAN), IPv6Direct: s.IPv6Direct,
@@ -106,7 +144,7 @@ func (in *instance) hostConfig(c *conf.Instance, plan *router.Plan, hops []route
 		h.Tunnel = append(h.Tunnel, hop.Addrs...)
 	}
 	h.Tunnel = dedup(h.Tunnel)
-	for _, r := range resolvers {
+	for _, r := range d.around.resolvers {
 		if !r.IsLoopback() {
 			h.Resolvers = append(h.Resolvers, r)
 		}
@@ -122,7 +160,7 @@ func (in *instance) hostConfig(c *conf.Instance, plan *router.Plan, hops []route
 
 // endpoints returns the addresses that datagrams of hops on the host's network
 // go to: those in the configuration, those that names have, and those that peers
-// were heard from.
+// were heard from whose endpoint has not been changed since.
 func (in *instance) endpoints(hops []router.Hop) []netip.AddrPort {
 	var out []netip.AddrPort
 	for i := range hops {
@@ -130,14 +168,36 @@ func (in *instance) endpoints(hops []router.Hop) []netip.AddrPort {
 			out = append(out, in.names.endpoints(&hops[i])...)
 		}
 	}
-	if in.router != nil {
-		for _, h := range in.router.Status().Hops {
-			if h.Via == "" && slices.ContainsFunc(hops, func(o router.Hop) bool { return o.Name == h.Name && o.Via == "" }) {
-				out = append(out, rootEndpoints(router.Status{Hops: []router.HopStatus{h}})...)
+	before := in.inForce()
+	if before == nil {
+		return dedup(out)
+	}
+	for _, h := range in.router.Status().Hops {
+		for _, p := range h.Peers {
+			now, known := endpointOfPeer(hops, h.Name, p.PublicKey)
+			was, _ := endpointOfPeer(before.conf.Config.Hops, h.Name, p.PublicKey)
+			if ap, err := netip.ParseAddrPort(p.Endpoint); err == nil && known && now == was {
+				out = append(out, ap)
 			}
 		}
 	}
 	return dedup(out)
+}
+
+// endpointOfPeer returns the endpoint, as configured, of a peer of a hop on the
+// host's network.
+func endpointOfPeer(hops []router.Hop, hop, key string) (endpoint string, ok bool) {
+	for i := range hops {
+		if hops[i].Name != hop || hops[i].Via != "" {
+			continue
+		}
+		for _, p := range hops[i].Peers {
+			if p.PublicKey.Encode() == key {
+				return p.Endpoint, true
+			}
+		}
+	}
+	return "", false
 }
 
 func hostChoice(c conf.Choice) host.Choice {

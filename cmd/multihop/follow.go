@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"net/netip"
-	"reflect"
 	"time"
 
+	"multihop/internal/control"
 	"multihop/router"
 )
 
@@ -25,14 +25,17 @@ func (in *instance) follow(ctx context.Context) {
 	if in.bare {
 		return
 	}
+	in.changing.Lock()
 	in.uplink.changed(addrsOf(rootEndpoints(in.router.Status())))
+	in.changing.Unlock()
 	if err := in.host.Watch(ctx, func() { in.networkChanged(ctx) }); err != nil {
 		in.log.Warn("changes of the host's network are not noticed", "err", err)
 	}
 }
 
 // networkChanged gives the hops on the host's network new sockets if the way to
-// their endpoints changed, and everything new MTUs if its MTU did.
+// their endpoints changed, and takes over what else did: its MTU, the host's own
+// resolvers.
 func (in *instance) networkChanged(ctx context.Context) {
 	in.changing.Lock()
 	defer in.changing.Unlock()
@@ -46,18 +49,15 @@ func (in *instance) networkChanged(ctx context.Context) {
 		}
 	}
 	before := in.inForce()
-	next, err := in.desire(ctx, before.conf)
-	if err != nil {
-		if ctx.Err() == nil {
-			in.log.Warn("the new network is not followed", "err", err)
-		}
-		return
-	}
-	if next.plan.MTU == before.plan.MTU && reflect.DeepEqual(next.host, before.host) {
+	if in.lookAround(ctx, before).equal(before.around) {
 		in.lookForTrouble(before)
 		return
 	}
-	if err := in.replace(ctx, before, next); err != nil {
+	next, err := in.desire(ctx, before.conf)
+	if err == nil {
+		err = in.replace(ctx, before, next)
+	}
+	if err != nil && ctx.Err() == nil {
 		in.log.Warn("the new network is not followed", "err", err)
 	}
 }
@@ -92,18 +92,33 @@ func (in *instance) onEvent() func(router.Event) {
 		switch e.Kind {
 		case router.EventDown:
 			delete(done, e.Hop)
+			in.tellService()
+		case router.EventUp:
+			in.tellService()
 		case router.EventHandshake:
-			say := in.log.Info
-			if done[e.Hop] {
-				say = in.log.Debug
-			}
+			first := !done[e.Hop]
 			done[e.Hop] = true
+			say := in.log.Debug
+			if first {
+				say = in.log.Info
+			}
 			say("handshake", "hop", e.Hop)
+			if first {
+				in.tellService()
+			}
 		case router.EventMTU:
 			in.setRouteMTU(e.Hop, e.MTU)
 		case router.EventRoam:
 			in.roamed(e)
 		}
+	}
+}
+
+// tellService has systemctl status say what multihop status does.
+func (in *instance) tellService() {
+	if in.up.Load() {
+		line, _ := verdictOn(in.name, control.Status{Status: in.router.Status()}, nil)
+		in.service.status(line)
 	}
 }
 
@@ -134,7 +149,7 @@ func (in *instance) roamed(e router.Event) {
 		if h.Name != e.Hop || h.Via != "" {
 			continue
 		}
-		if err := in.allow(e.Hop, []netip.AddrPort{e.Endpoint}); err != nil {
+		if err := in.allow([]netip.AddrPort{e.Endpoint}); err != nil {
 			in.log.Warn("a peer has moved where nothing may be sent", "hop", e.Hop, "err", err)
 		}
 	}

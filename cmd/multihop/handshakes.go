@@ -25,6 +25,8 @@ func (in *instance) waitHandshakes(ctx context.Context, limit time.Duration) err
 	tick := time.NewTicker(handshakePoll)
 	defer tick.Stop()
 	deadline := time.Now().Add(limit)
+	k := &knocker{in: in, open: make(map[string]net.PacketConn)}
+	defer k.close()
 	for knocked := (time.Time{}); ; {
 		missing := silent(in.router.Status())
 		if len(missing) == 0 {
@@ -35,7 +37,7 @@ func (in *instance) waitHandshakes(ctx context.Context, limit time.Duration) err
 			return fmt.Errorf("no handshake within %v: hop %s", limit, strings.Join(missing, ", hop "))
 		}
 		if now.Sub(knocked) >= knockEvery {
-			in.knock(missing)
+			k.knock(missing)
 			knocked = now
 		}
 		select {
@@ -58,50 +60,69 @@ func silent(s router.Status) []string {
 	return out
 }
 
+// A knocker gives hops something to send. Its sockets stay open, for what waits
+// in a hop ends with its socket.
+type knocker struct {
+	in   *instance
+	open map[string]net.PacketConn // by hop and network
+}
+
 // knock sends a datagram into each of the hops, to the discard port of an
 // address that each of its peers takes packets for.
-func (in *instance) knock(hops []string) {
-	s := in.router.Status()
-	for _, h := range s.Hops {
+func (k *knocker) knock(hops []string) {
+	for _, h := range k.in.router.Status().Hops {
 		if !slices.Contains(hops, h.Name) {
 			continue
 		}
 		for _, p := range h.Peers {
 			if to, ok := insideOf(h, p); ok {
-				in.knockAt(h.Name, to)
+				k.knockAt(h.Name, to)
 			}
 		}
 	}
 }
 
-func (in *instance) knockAt(hop string, to netip.Addr) {
+func (k *knocker) knockAt(hop string, to netip.Addr) {
 	network := "udp4"
 	if to.Is6() {
 		network = "udp6"
 	}
-	c, err := in.listenInside(hop, network)
-	if err != nil {
-		return // the hop is down, which its status says
+	c := k.open[hop+" "+network]
+	if c == nil {
+		var err error
+		if c, err = k.in.listenInside(hop, network); err != nil {
+			return // the hop is down, which its status says
+		}
+		k.open[hop+" "+network] = c
 	}
-	defer func() { _ = c.Close() }() // the datagram waits in the hop, not in the socket
 	_, _ = c.WriteTo([]byte{0}, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, discardPort)))
 }
 
+func (k *knocker) close() {
+	for _, c := range k.open {
+		_ = c.Close()
+	}
+}
+
 // insideOf returns an address that p takes packets for, of a family that the hop
-// has.
-func insideOf(h router.HopStatus, p router.PeerStatus) (netip.Addr, bool) {
+// has: one that nobody has, if there is a choice.
+func insideOf(h router.HopStatus, p router.PeerStatus) (to netip.Addr, ok bool) {
 	for _, prefix := range p.AllowedIPs {
-		for _, own := range h.Addrs {
-			if own.Is4() != prefix.Addr().Is4() {
-				continue
-			}
-			if prefix.Contains(own) { // its own: nobody else is bothered
-				return own, true
-			}
-			return prefix.Addr(), true
+		if !slices.ContainsFunc(h.Addrs, func(own netip.Addr) bool { return own.Is4() == prefix.Addr().Is4() }) {
+			continue
+		}
+		nobody := netip.AddrFrom4([4]byte{240, 0, 0, 9}) // RFC 1112, section 4: reserved
+		if prefix.Addr().Is6() {
+			nobody = netip.AddrFrom16([16]byte{0: 1, 15: 9}) // RFC 6666: discarded
+		}
+		if prefix.Contains(nobody) {
+			return nobody, true
+		}
+		if !ok {
+			to, ok = prefix.Addr(), true
 		}
 	}
-	return netip.Addr{}, false
+	return to, ok
 }
 
 // listenInside opens a UDP socket in a hop's tunnel.

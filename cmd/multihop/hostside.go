@@ -40,6 +40,7 @@ func (in *instance) prepare(ctx context.Context) (*desired, error) {
 		return nil, err
 	}
 	d.warnings = append(warnings, d.warnings...)
+	d.needs = needs(c) // before the folder is left
 	if err := in.guardSession(d); err != nil {
 		return nil, err
 	}
@@ -84,10 +85,16 @@ func (in *instance) tellHost(ctx context.Context, d *desired) error {
 	}
 	in.told = true
 	for _, w := range warnings {
-		in.log.Warn(w)
+		in.warn(w)
 	}
 	in.lookForTrouble(d)
 	return nil
+}
+
+// warn tells whoever waits, and the log.
+func (in *instance) warn(text string) {
+	in.log.Warn(text)
+	in.progress.warn(text)
 }
 
 // releaseHost undoes what the host was told, if the end was asked for, or if the
@@ -118,21 +125,16 @@ func (in *instance) inNamespace(f func() error) error {
 	return in.host.Do(f)
 }
 
-// allow lets datagrams to endpoints of a hop on the host's network out. It
-// refuses an address that would need other routes than there are.
-func (in *instance) allow(hop string, endpoints []netip.AddrPort) error {
-	d := in.inForce()
-	if in.bare || d == nil {
-		return nil // setUp and reload tell the host themselves
+// allow lets datagrams to endpoints of hops on the host's network out. It refuses
+// an address that the routes there are would send into the TUN.
+func (in *instance) allow(endpoints []netip.AddrPort) error {
+	if in.bare || in.inForce() == nil {
+		return nil // setUp tells the host itself
 	}
-	if in.host.Status().Priority == 0 && d.conf.Settings.Table != tableOff {
-		for _, e := range endpoints {
-			if l, ok := loopAt(d.plan, hop, e.Addr()); ok {
-				return fmt.Errorf("%v: multihop reload %s mends that", l, in.name)
-			}
-		}
+	if err := in.host.SetEndpoints(endpoints); err != nil {
+		return fmt.Errorf("%w: multihop reload %s mends that", err, in.name)
 	}
-	return in.host.SetEndpoints(endpoints)
+	return nil
 }
 
 // lookForTrouble finds tunnels nested by accident: somebody else's inside ours,
@@ -152,7 +154,7 @@ func (in *instance) lookForTrouble(d *desired) {
 	in.mu.Unlock()
 	for _, f := range found {
 		if !slices.Contains(before, f) {
-			in.log.Warn(f)
+			in.warn(f)
 		}
 	}
 }

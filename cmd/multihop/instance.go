@@ -172,6 +172,7 @@ func (in *instance) setUp(ctx context.Context) error {
 			return err
 		}
 	}
+	in.names.use(d.scope)
 	if err := in.openTUN(ctx, d); err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func (in *instance) begin(ctx context.Context) error {
 	if err := in.hooks.run(ctx, "PostUp", d.conf.Settings.PostUp); err != nil {
 		return err
 	}
-	if err := needs(d.conf).drop(); err != nil {
+	if err := d.needs.drop(); err != nil {
 		return err
 	}
 	close(in.begun)
@@ -277,7 +278,8 @@ func (in *instance) begin(ctx context.Context) error {
 	}
 	in.up.Store(true)
 	in.log.Info("running", "tun", in.name, "hops", len(d.plan.Hops))
-	in.service.ready(fmt.Sprintf("%d hops, %d routes", len(d.plan.Hops), len(d.plan.Routes)))
+	in.service.ready()
+	in.tellService()
 	in.progress.ready()
 	return nil
 }

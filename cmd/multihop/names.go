@@ -32,7 +32,7 @@ type names struct {
 
 	// allow lets datagrams to endpoints of hops on the host's network out, before
 	// anything is sent there.
-	allow func(hop string, endpoints []netip.AddrPort) error
+	allow func(endpoints []netip.AddrPort) error
 
 	// inside opens a socket in a hop's tunnel, and carrier names the hop that
 	// carries another now.
@@ -42,11 +42,16 @@ type names struct {
 	// ask is (*lookup.Client).Lookup but for tests.
 	ask func(c *lookup.Client, ctx context.Context, name string) ([]netip.Addr, time.Duration, error)
 
-	mu      sync.Mutex
-	cfg     *router.Config   // in force, or about to be
-	mark    uint32           // of the host's sockets
-	servers []netip.AddrPort // the host's resolvers
-	known   map[nameKey]answer
+	mu    sync.Mutex
+	scope scope // in force, or about to be
+	known map[nameKey]answer
+}
+
+// A scope is what names are looked up for, and how.
+type scope struct {
+	cfg       *router.Config
+	mark      uint32       // of the host's sockets
+	resolvers []netip.Addr // the host's
 }
 
 type nameKey struct{ hop, host string }
@@ -57,48 +62,46 @@ type answer struct {
 	at    time.Time
 }
 
-// use says what to look names up for from now on, and how.
-func (n *names) use(cfg *router.Config, mark uint32, servers []netip.Addr) {
+// use says what to look names up for from now on.
+func (n *names) use(s scope) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cfg, n.mark, n.servers = cfg, mark, nil
-	for _, s := range servers {
-		n.servers = append(n.servers, netip.AddrPortFrom(s, dnsPort))
-	}
+	n.scope = s
 }
 
 // resolve is a router's Options.Resolve. After an error the router keeps the
 // address that it has, and asks again later.
 func (n *names) resolve(ctx context.Context, hop, name string) ([]netip.Addr, error) {
 	n.mu.Lock()
-	cfg, known := n.cfg, n.known[nameKey{hop, name}]
+	in, known := n.scope, n.known[nameKey{hop, name}]
 	n.mu.Unlock()
-	h := hopNamed(cfg, hop)
+	h := hopNamed(in.cfg, hop)
 	if h == nil {
 		return nil, fmt.Errorf("no hop is named %q", hop)
 	}
 	if h.Via != "" {
-		return n.resolveInside(ctx, cfg, h, name)
+		return n.resolveInside(ctx, in.cfg, h, name)
 	}
 	addrs := known.addrs
 	if time.Since(known.at) > fresh {
 		var err error
-		if addrs, err = n.resolveOutside(ctx, h, name); err != nil {
+		if addrs, err = n.resolveOutside(ctx, in, h, name); err != nil {
 			return nil, err
 		}
 	}
-	if err := n.allow(hop, endpointsAt(h, name, addrs)); err != nil {
+	if err := n.allow(endpointsAt(h, name, addrs)); err != nil {
 		return nil, err
 	}
 	return addrs, nil
 }
 
 // resolveOutside asks the host's resolvers, and remembers the answer.
-func (n *names) resolveOutside(ctx context.Context, h *router.Hop, name string) ([]netip.Addr, error) {
-	n.mu.Lock()
-	c := &lookup.Client{Servers: n.servers}
-	c.Listen, c.DialTCP = lookup.Marked(n.mark)
-	n.mu.Unlock()
+func (n *names) resolveOutside(ctx context.Context, in scope, h *router.Hop, name string) ([]netip.Addr, error) {
+	c := new(lookup.Client)
+	for _, r := range in.resolvers {
+		c.Servers = append(c.Servers, netip.AddrPortFrom(r, dnsPort))
+	}
+	c.Listen, c.DialTCP = lookup.Marked(in.mark)
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addrs, _, err := n.ask(c, ctx, name)
@@ -148,12 +151,9 @@ func (n *names) resolveInside(ctx context.Context, cfg *router.Config, h *router
 
 // lookUpAll looks the names of the hops on the host's network up, before
 // anything is set up. The warnings name those that are to be asked for again.
-func (n *names) lookUpAll(ctx context.Context) (warnings []string) {
-	n.mu.Lock()
-	cfg := n.cfg
-	n.mu.Unlock()
-	for i := range cfg.Hops {
-		h := &cfg.Hops[i]
+func (n *names) lookUpAll(ctx context.Context, in scope) (warnings []string) {
+	for i := range in.cfg.Hops {
+		h := &in.cfg.Hops[i]
 		if h.Via != "" {
 			continue
 		}
@@ -164,7 +164,7 @@ func (n *names) lookUpAll(ctx context.Context) (warnings []string) {
 				continue
 			}
 			seen[name] = true
-			if _, err := n.resolveOutside(ctx, h, name); err != nil && ctx.Err() == nil {
+			if _, err := n.resolveOutside(ctx, in, h, name); err != nil && ctx.Err() == nil {
 				warnings = append(warnings, fmt.Sprintf("hop %s: endpoint %s: %v: it will be asked for again", h.Name, name, err))
 			}
 		}

@@ -20,7 +20,7 @@ type nameLab struct {
 	*names
 	table map[string]string // addresses by name; "!" : no answer
 	asked []string          // "name@servers"
-	out   []string          // "hop endpoints" that were let out
+	out   []string          // endpoints that were let out
 }
 
 func newNameLab(table map[string]string) *nameLab {
@@ -28,8 +28,8 @@ func newNameLab(table map[string]string) *nameLab {
 	l.names = &names{
 		reaches: netip.Addr.Is4,
 		carrier: func(hop string) string { return map[string]string{"exit": "entry"}[hop] },
-		allow: func(hop string, e []netip.AddrPort) error {
-			l.out = append(l.out, fmt.Sprintf("%s %s", hop, join(e)))
+		allow: func(e []netip.AddrPort) error {
+			l.out = append(l.out, join(e))
 			return nil
 		},
 		ask: func(c *lookup.Client, _ context.Context, name string) ([]netip.Addr, time.Duration, error) {
@@ -55,7 +55,7 @@ func newNameLab(table map[string]string) *nameLab {
 		{Name: "exit", Via: "entry", Peers: []router.Peer{{Endpoint: "exit.example:51820"}}},
 		{Name: "lost", Via: "exit", Peers: []router.Peer{{Endpoint: "lost.example:51820"}}},
 	}}
-	l.use(cfg, 52820, addrs("192.0.2.53", "127.0.0.1"))
+	l.use(scope{cfg, 52820, addrs("192.0.2.53", "127.0.0.1")})
 	return l
 }
 
@@ -72,7 +72,7 @@ func TestNames(t *testing.T) {
 	}{
 		{"a hop on the host's network asks the host's resolvers, and every candidate may be sent to", "entry", "entry.example",
 			"192.0.2.7, 2001:db8::7", "entry.example@192.0.2.53:53, 127.0.0.1:53",
-			"entry 192.0.2.7:51820, [2001:db8::7]:51820, 192.0.2.7:443, [2001:db8::7]:443", ""},
+			"192.0.2.7:51820, [2001:db8::7]:51820, 192.0.2.7:443, [2001:db8::7]:443", ""},
 		{"a carried one its carrier's DNS, of a family that it has, and the host lets nothing more out", "exit", "exit.example",
 			"198.51.100.7", "exit.example@10.64.0.1:53", "", ""},
 		{"a carrier without DNS", "lost", "lost.example", "", "", "",
@@ -108,7 +108,7 @@ func TestNames(t *testing.T) {
 // away what is known.
 func TestNamesAreRemembered(t *testing.T) {
 	l := newNameLab(map[string]string{"entry.example": "192.0.2.7"})
-	if w := l.lookUpAll(t.Context()); len(w) != 0 {
+	if w := l.lookUpAll(t.Context(), l.scope); len(w) != 0 {
 		t.Errorf("warnings %q", w)
 	}
 	if _, err := l.resolve(t.Context(), "entry", "entry.example"); err != nil || len(l.asked) != 1 {
@@ -120,7 +120,7 @@ func TestNamesAreRemembered(t *testing.T) {
 		t.Errorf("%v, asked %q, want a second question without an answer", err, l.asked)
 	}
 	want := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820"), netip.MustParseAddrPort("192.0.2.7:443")}
-	if got := l.endpoints(&l.cfg.Hops[0]); !slices.Equal(got, want) {
+	if got := l.endpoints(&l.scope.cfg.Hops[0]); !slices.Equal(got, want) {
 		t.Errorf("known endpoints %v, want %v", got, want)
 	}
 }
@@ -128,7 +128,7 @@ func TestNamesAreRemembered(t *testing.T) {
 // A name that fails before the start is a warning: it is asked for again.
 func TestLookUpAllWarns(t *testing.T) {
 	l := newNameLab(map[string]string{"exit.example": "198.51.100.7"})
-	w := l.lookUpAll(t.Context())
+	w := l.lookUpAll(t.Context(), l.scope)
 	if len(w) != 1 || !strings.HasPrefix(w[0], "hop entry: endpoint entry.example: ") || !strings.HasSuffix(w[0], "it will be asked for again") {
 		t.Errorf("warnings %q", w)
 	}
@@ -140,7 +140,7 @@ func TestLookUpAllWarns(t *testing.T) {
 func TestAllowRefuses(t *testing.T) {
 	l := newNameLab(map[string]string{"entry.example": "192.0.2.7"})
 	no := errors.New("route 192.0.2.0/24 covers it")
-	l.allow = func(string, []netip.AddrPort) error { return no }
+	l.allow = func([]netip.AddrPort) error { return no }
 	if got, err := l.resolve(t.Context(), "entry", "entry.example"); !errors.Is(err, no) || got != nil {
 		t.Errorf("%v, %v: an address that nothing may be sent to was returned", got, err)
 	}

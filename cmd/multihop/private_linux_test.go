@@ -85,7 +85,7 @@ func notPrivate() string {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return "needs /dev/net/tun"
 	}
-	for tool, pkg := range map[string]string{"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "nft": "nftables", "sysctl": "procps", "bash": "bash"} {
+	for tool, pkg := range map[string]string{"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "pgrep": "procps", "nft": "nftables", "sysctl": "procps", "bash": "bash"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Sprintf("needs %s (Debian package %s)", tool, pkg)
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"multihop/internal/control"
+	"multihop/router"
 )
 
 // Reload implements control.Instance: it reads the files again and puts what
@@ -23,22 +25,23 @@ func (in *instance) Reload(ctx context.Context) (done control.Reloaded, err erro
 		return done, errEnded
 	}
 	in.service.reloading()
-	defer func() {
-		d := in.inForce()
-		in.service.ready(fmt.Sprintf("%d hops, %d routes", len(d.plan.Hops), len(d.plan.Routes)))
-	}()
+	defer in.tellService()
+	defer in.service.ready()
 	done.Changes = []string{}
 	in.progress.also(func(line string) { done.Changes = append(done.Changes, line) })
 	defer in.progress.also(nil)
+	done.Warnings = []string{}
+	in.progress.alsoWarn(func(w string) { done.Warnings = append(done.Warnings, w) })
+	defer in.progress.alsoWarn(nil)
 	next, err := in.reread(ctx)
 	if err == nil {
 		err = in.replace(ctx, in.inForce(), next)
 	}
 	if err != nil {
-		in.log.Warn("reload: nothing changes", "err", err)
+		in.log.Warn("reload: what was in force stays", "err", err)
 		return control.Reloaded{}, err
 	}
-	done.Warnings = append([]string{}, next.warnings...)
+	done.Warnings = append(next.warnings, done.Warnings...)
 	in.log.Info("reloaded", "hops", len(next.plan.Hops), "routes", len(next.plan.Routes))
 	return done, nil
 }
@@ -51,46 +54,76 @@ func (in *instance) reread(ctx context.Context) (*desired, error) {
 	}
 	before := in.inForce()
 	if c.Settings.Netns != before.conf.Settings.Netns {
-		return nil, errors.New("Netns has changed, and a TUN cannot move: multihop down and up")
+		return nil, errors.New("a TUN cannot move, and Netns has changed: multihop down and up")
+	}
+	if now := c.Settings.FwMark; now != 0 && before.host.Mark != 0 && now != before.host.Mark {
+		return nil, fmt.Errorf("FwMark is %#x now, and was %#x: multihop down and up", now, before.host.Mark)
 	}
 	next, err := in.desire(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	next.warnings = append(warnings, next.warnings...)
-	if had, need := needs(before.conf), needs(c); !had.cover(need) {
+	next.needs = needs(c)
+	if !before.needs.cover(next.needs) {
+		next.needs = before.needs
 		next.warnings = append(next.warnings, "hooks, and files of other users, that are new need privileges that were given up: multihop down and up gives them")
 	}
 	return next, nil
 }
 
-// replace puts next in force instead of before: the router first, and only then
-// the host, whose addresses must not change under packets that still have the old
-// ones. But the new endpoints are let out before anything is sent there.
+// replace puts next in force instead of before. After an error what was before
+// is in force.
+//
+// The sockets get a mark before rules know it; a mark never changes otherwise.
+// Then comes the router, and then the host, whose addresses must not change under
+// packets that still have the old ones; but new endpoints are let out before
+// anything is sent there. Only where a new endpoint lies inside a route that is
+// there already does the host come first: with its rules the mark leads past it.
 func (in *instance) replace(ctx context.Context, before, next *desired) error {
-	if !in.bare {
-		if err := in.host.SetEndpoints(next.host.Endpoints); err != nil {
+	if next.host.Mark != before.host.Mark {
+		if err := in.mark(ctx, before, next.host.Mark); err != nil {
 			return err
 		}
 	}
-	if err := in.router.Apply(ctx, next.plan); err != nil {
-		return errors.Join(err, in.retell(before))
+	hostFirst := !in.bare && in.host.SetEndpoints(next.host.Endpoints) != nil
+	steps := []func(context.Context, *desired) error{in.applyRouter, in.tellHost}
+	if hostFirst {
+		slices.Reverse(steps)
 	}
-	if err := in.tellHost(ctx, next); err != nil {
-		return errors.Join(err, in.router.Apply(context.WithoutCancel(ctx), before.plan), in.retell(before))
+	for i, step := range steps {
+		if err := step(ctx, next); err != nil {
+			for _, done := range steps[:i+1] {
+				err = errors.Join(err, done(context.WithoutCancel(ctx), before))
+			}
+			return err
+		}
 	}
 	in.setForce(next)
 	if err := in.syncUAPI(next.plan); err != nil {
-		in.log.Warn("a new hop is no interface for wg", "err", err)
+		in.warn(fmt.Sprintf("a new hop is no interface for wg: %v", err))
 	}
 	return nil
 }
 
-// retell tells the host again what it was told before.
-func (in *instance) retell(before *desired) error {
-	if in.bare {
-		return nil
+// applyRouter has the router do what d says.
+func (in *instance) applyRouter(ctx context.Context, d *desired) error {
+	in.names.use(d.scope)
+	return in.router.Apply(ctx, d.plan)
+}
+
+// mark gives the sockets of what is in force another mark.
+func (in *instance) mark(ctx context.Context, d *desired, mark uint32) error {
+	cfg := *d.scope.cfg
+	cfg.Hops = slices.Clone(cfg.Hops)
+	for i := range cfg.Hops {
+		if cfg.Hops[i].Via == "" {
+			cfg.Hops[i].FwMark = mark
+		}
 	}
-	_, err := in.host.Apply(context.Background(), before.host)
-	return err
+	plan, err := router.Compile(cfg)
+	if err != nil {
+		return err
+	}
+	return in.router.Apply(ctx, plan)
 }

@@ -62,8 +62,10 @@ func show(ctx context.Context, w io.Writer, dir string, args []string, asJSON bo
 	var errs []error
 	for _, name := range names {
 		s, err := askStatus(ctx, dir, name)
-		if len(args) == 0 && notRunning(err) {
-			continue // what a killed one left behind
+		if left := leftBy(dir, name); notRunning(err) && left != "" {
+			err = fmt.Errorf("%w: %s", err, left)
+		} else if len(args) == 0 && notRunning(err) {
+			continue // a socket alone
 		}
 		if err != nil { // the others may answer
 			errs = append(errs, err)

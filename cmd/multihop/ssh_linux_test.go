@@ -1,17 +1,24 @@
 package main
 
 import (
-	"os"
+	"os/exec"
 	"slices"
 	"testing"
 )
 
-// The environment of the process itself is the nearest: this test reads it the
-// way it reads those above.
 func TestEnvironmentsAbove(t *testing.T) {
-	envs := environmentsAbove(os.Getpid())
-	if len(envs) == 0 || !slices.ContainsFunc(envs[0], func(e string) bool { return e == "HOME="+os.Getenv("HOME") }) {
-		t.Errorf("%d environments, and the first is not this process's", len(envs))
+	below := exec.Command("sleep", "60")
+	below.Env = []string{"SSH_CONNECTION=192.0.2.7 50022 192.0.2.1 22"}
+	if err := below.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = below.Process.Kill()
+		_ = below.Wait()
+	}()
+	envs := environmentsAbove(below.Process.Pid)
+	if len(envs) == 0 || !slices.Equal(envs[0], append(below.Env, "")) {
+		t.Errorf("environments %q, want first %q", envs, below.Env)
 	}
 	if got := parentIn("Name:\tx\nPPid:\t42\nUid:\t0\n"); got != 42 {
 		t.Errorf("parent %d, want 42", got)

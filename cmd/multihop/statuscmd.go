@@ -31,7 +31,7 @@ func newStatusCommand() *cobra.Command {
 		Short: "Say in one line, and by the exit status, whether tunnels are up",
 		Long: text(`
 Say in one line whether an instance is up, for scripts. Without an argument, one
-line for each that runs. The exit status is
+line for each that runs, or has crashed and left something. The exit status is
 
   0  if it runs and every hop is up and has had a handshake with every peer,
   1  if it runs, but a hop is down, or has never had a handshake, or it does not
@@ -68,11 +68,14 @@ func status(ctx context.Context, out io.Writer, dir string, args []string) error
 	worst, told := 0, false
 	for _, name := range names {
 		s, err := askStatus(ctx, dir, name)
-		if notRunning(err) && len(args) == 0 {
-			continue // what a killed one left behind
+		if notRunning(err) && len(args) == 0 && leftBy(dir, name) == "" {
+			continue // a socket alone
 		}
 		told = true
 		line, code := verdictOn(name, s, err)
+		if left := leftBy(dir, name); notRunning(err) && left != "" {
+			line += "; " + left
+		}
 		fmt.Fprintln(out, line)
 		worst = max(worst, code)
 	}

@@ -13,7 +13,7 @@ import (
 // a unit (sd_notify(3)). Elsewhere it does nothing.
 type service struct{ log *slog.Logger }
 
-func (s service) ready(status string) { s.notify(daemon.SdNotifyReady, "STATUS="+status) }
+func (s service) ready() { s.notify(daemon.SdNotifyReady) }
 
 // reloading is followed by ready, whatever becomes of it.
 func (s service) reloading() { s.notify(append([]string{daemon.SdNotifyReloading}, monotonic()...)...) }

@@ -13,11 +13,32 @@ import (
 // UDP 8, WireGuard 32.
 const wgQuickOverhead = 80
 
-// An uplink is how the host reaches the endpoints of the hops on its network.
+// An uplink is how the host reaches the endpoints of the hops on its network. It
+// is not safe for concurrent use.
 type uplink struct {
 	tun     string // our own, which is no uplink
 	routeTo func(netip.Addr) (host.Path, error)
 	last    map[netip.Addr]host.Path
+	mtus    map[netip.Addr]int // bytes: of the way, when there last was one
+}
+
+// mtu returns the MTU of the way to dst. While there is none, it is as it was.
+func (u *uplink) mtu(dst netip.Addr) (int, error) {
+	path, err := u.routeTo(dst)
+	if err == nil && path.Interface == u.tun {
+		err = fmt.Errorf("%s is reached through %s itself", dst, u.tun)
+	}
+	if err != nil {
+		if mtu := u.mtus[dst]; mtu != 0 {
+			return mtu, nil
+		}
+		return 0, err
+	}
+	if u.mtus == nil {
+		u.mtus = make(map[netip.Addr]int)
+	}
+	u.mtus[dst] = path.MTU
+	return path.MTU, nil
 }
 
 // deriveMTU gives each hop on the host's network whose file has no MTU the one
@@ -30,14 +51,14 @@ func (u *uplink) deriveMTU(cfg *router.Config, endpoints func(*router.Hop) []net
 			continue
 		}
 		for _, ap := range endpoints(h) {
-			path, err := u.routeTo(ap.Addr())
+			path, err := u.mtu(ap.Addr())
 			if err != nil {
 				if !errors.Is(err, host.ErrUnsupported) {
 					warnings = append(warnings, fmt.Sprintf("hop %s: its MTU is a guess: %v", h.Name, err))
 				}
 				continue
 			}
-			if mtu := path.MTU - wgQuickOverhead; h.MTU == 0 || mtu < h.MTU {
+			if mtu := path - wgQuickOverhead; h.MTU == 0 || mtu < h.MTU {
 				h.MTU = mtu
 			}
 		}

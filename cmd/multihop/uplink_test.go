@@ -26,7 +26,9 @@ func TestDeriveMTU(t *testing.T) {
 	up := &uplink{routeTo: paths(map[string]host.Path{
 		"192.0.2.1": {Interface: "eth0", MTU: 1500},
 		"192.0.2.2": {Interface: "ppp0", MTU: 1492},
+		"192.0.2.3": {Interface: "mh0", MTU: 1360},
 	})}
+	up.tun = "mh0"
 	tests := []struct {
 		name      string
 		hop       router.Hop
@@ -44,6 +46,7 @@ func TestDeriveMTU(t *testing.T) {
 		{"learned endpoint", router.Hop{}, nil, 0, 0, false},
 		{"learned endpoint, bounded", router.Hop{}, nil, 1300, 1300, false},
 		{"no route", router.Hop{}, []string{"198.51.100.1:51820"}, 0, 0, true},
+		{"through our own TUN", router.Hop{}, []string{"192.0.2.3:51820"}, 0, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,5 +160,21 @@ func TestGroupLeftOut(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// While there is no way to an endpoint, its MTU is that of the last one.
+func TestMTUIsRemembered(t *testing.T) {
+	table := map[string]host.Path{"192.0.2.1": {Interface: "eth0", MTU: 1492}}
+	up := &uplink{routeTo: paths(table)}
+	for _, name := range []string{"there", "gone"} {
+		cfg := &router.Config{Hops: []router.Hop{{Name: "entry"}}}
+		endpoints := func(*router.Hop) []netip.AddrPort {
+			return []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:51820")}
+		}
+		if w := up.deriveMTU(cfg, endpoints, 0); cfg.Hops[0].MTU != 1412 || len(w) != 0 {
+			t.Errorf("%s: MTU %d, warnings %q", name, cfg.Hops[0].MTU, w)
+		}
+		delete(table, "192.0.2.1")
 	}
 }

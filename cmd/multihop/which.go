@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"multihop/internal/control"
+	"multihop/internal/host"
 )
 
 // whichHelp explains the argument of the commands that ask or tell an instance.
@@ -50,3 +52,13 @@ func named(ctx context.Context, dir, arg string) (string, error) {
 
 // notRunning reports whether an instance that was asked is not there at all.
 func notRunning(err error) bool { return errors.Is(err, control.ErrNotRunning) }
+
+// leftBy says that a crashed instance has left something; "": none of that name
+// has.
+func leftBy(dir, name string) string {
+	orphans, err := host.Orphans(dir)
+	if err != nil || !slices.Contains(orphans, name) {
+		return ""
+	}
+	return "what it left stays, so that nothing leaves in clear: multihop up takes it over, multihop down " + name + " undoes it"
+}

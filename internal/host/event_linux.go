@@ -37,6 +37,14 @@ type events struct {
 	overflow bool // and more
 }
 
+// newEvents returns events that begin as after an overflow: nobody knows what
+// happened before.
+func newEvents() *events {
+	e := &events{ready: make(chan struct{}, 1), overflow: true}
+	e.ready <- struct{}{}
+	return e
+}
+
 // take returns what was collected.
 func (e *events) take() (pending []event, overflow bool) {
 	e.mu.Lock()

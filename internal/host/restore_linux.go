@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // restore does again what others have undone. It reports whether something of
@@ -35,7 +37,7 @@ func (h *Host) restore(pending []event, overflow bool) (around bool) {
 	}
 	switch {
 	case all:
-		h.restoreIf(func(change) bool { return true })
+		h.restoreIf(func(c change) bool { _, ok := c.(*dns); return !ok }) // watchDNS sees to that
 		h.restoreRoutes()
 	case rules:
 		h.restoreIf(func(c change) bool { _, ok := c.(*rule); return ok })
@@ -59,9 +61,9 @@ func (h *Host) follow() {
 	}
 }
 
-func isRule(e event) bool { return e.what == rtmNewRule || e.what == rtmDelRule }
+func isRule(e event) bool { return e.what == unix.RTM_NEWRULE || e.what == unix.RTM_DELRULE }
 
-func isRoute(e event) bool { return e.what == rtmNewRoute || e.what == rtmDelRoute }
+func isRoute(e event) bool { return e.what == unix.RTM_NEWROUTE || e.what == unix.RTM_DELROUTE }
 
 // restoreRoute restores a route of ours that an event says is gone or has another
 // in its place. It reports whether the event is about somebody else's.
@@ -74,15 +76,14 @@ func (h *Host) restoreRoute(e event) (others bool) {
 	switch {
 	case !ok: // of another instance, or one that we removed
 		return !ours || e.index != h.k.ifindex
-	case ours && e.what == rtmNewRoute:
+	case ours == (e.what == unix.RTM_NEWROUTE): // ours is there, or another beside it has gone
+		return !ours
+	case ours:
+		h.again(step{new: r})
 		return false
 	}
-	s := step{new: r}
-	if e.what == rtmNewRoute {
-		s.old = r // replaces theirs
-	}
-	h.again(s)
-	return !ours
+	h.again(step{r, r}) // in the place of theirs
+	return true
 }
 
 // restoreIf restores the changes that match and do not hold.
@@ -117,7 +118,7 @@ func (h *Host) restoreRoutes() {
 // again makes a step that others have undone.
 func (h *Host) again(s step) {
 	err := h.take(s)
-	if errors.Is(err, errExists) { // somebody else's is in its place
+	if errors.Is(err, unix.EEXIST) { // somebody else's is in its place
 		err = h.take(step{s.new, s.new})
 	}
 	for _, l := range s.lines(h.k.tun) {

@@ -22,25 +22,16 @@ const (
 	pause = 20 * time.Millisecond
 )
 
-// What an event is about.
-const (
-	rtmNewRoute = unix.RTM_NEWROUTE
-	rtmDelRoute = unix.RTM_DELROUTE
-	rtmNewRule  = unix.RTM_NEWRULE
-	rtmDelRule  = unix.RTM_DELRULE
-	errExists   = unix.EEXIST
-)
-
 // Watch restores, within a second, what others undo of what Apply did - rules,
 // routes, the firewall, settings, DNS - and has routes and firewall follow the
 // networks that the host is connected to. It calls changed, from the calling
-// goroutine and at most twice a second, after anything of the host's network
-// changed that is not ours: the way to the endpoints may be another. It returns
-// nil when ctx ends, after everything of its own has.
+// goroutine and a few times a second at most, after anything of the host's network
+// changed that is not ours: the way to the endpoints may be another. It begins with
+// all of that, for what happened since Apply. It returns nil when ctx ends, after
+// everything of its own has.
 func (h *Host) Watch(ctx context.Context, changed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
-	ev := &events{ready: make(chan struct{}, 1)}
-	outside := &events{ready: make(chan struct{}, 1)} // Options.Netns: of the host itself
+	ev, outside := newEvents(), newEvents() // outside, with Options.Netns: of the host itself
 	var parts sync.WaitGroup
 	failed := make(chan error, 4)
 	part := func(f func() error) {

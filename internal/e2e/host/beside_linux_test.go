@@ -28,6 +28,7 @@ import (
 // In the last line wg-quick's rules are before multihop's, whose kill switch
 // then stops everything.
 func TestBesideWGQuick(t *testing.T) {
+	t.Parallel()
 	const prefixes = "10.99.0.0/24, fd99::/64, 203.0.113.64/26"
 	split := []string{"--route", "203.0.113.0/26", "--route", "2001:db8:99::/64"}
 	exclude := []string{"--exclude", "10.99.0.0/24, fd99::/64, 203.0.113.64/26, 198.51.100.130"}

@@ -45,6 +45,7 @@ func lookup(t *testing.T, n *host.Network, name string) {
 // resolvers, through that hop; of a profile, those that it says, through the
 // hop that it says.
 func TestDNS(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	before := n.State(t)
@@ -98,32 +99,59 @@ func TestDNS(t *testing.T) {
 // the host has, outside the tunnel, though a kill switch stands; the exit's is
 // asked of the entry's resolver, through the entry.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	u := n.WatchUplink(t, nil, host.UplinkOptions{Names: []string{"entry.example"}})
-	a := host.EntryAddr().V4
-	entry := r.EntryFile(a, everything, "DNS = 10.64.0.1")
-	exit := r.ExitFile(a, everything, "DNS = 10.65.0.1")
-	entry.Text = strings.Replace(entry.Text, a.String(), "entry.example", 1)
-	exit.Text = strings.Replace(exit.Text, host.ExitAddr().V4.String(), "exit.example", 1)
-	n.Records().Set("entry.example", host.EntryAddr().V4)
-	n.Records().Set("exit.example", host.ExitAddr().V4)
+	chain := named(n, r)
+	v4, _ := site()
+	outside := func() { sees(t, n, v4, host.Inner().V4) }
+	inside := func() {
+		out, err := n.Run("ip", "netns", "exec", "apps", "timeout", "15", "bash", "-c", fmt.Sprintf(whoami, v4))
+		if err != nil || !strings.HasPrefix(out, host.Inner().V4.String()+":") {
+			t.Errorf("in the namespace: %q, %v; want %v", out, err, host.Inner().V4)
+		}
+	}
+	for _, f := range []struct {
+		name     string
+		instance *host.Instance
+		reaches  func()
+		closed   bool // by a kill switch
+	}{
+		{"kill switch", n.Chain(t, "mh0", chain), outside, true},
+		{"table", n.Chain(t, "mh1", chain, "--table", "1234", "--fwmark", "0x77"), outside, true},
+		{"namespace", n.Profile(t, host.File{Name: "app.conf", Text: "[Interface]\nNetns = apps\n" + hops}, chain...), inside, false},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			i := f.instance
+			if f.name == "table" { // its rule is the administrator's
+				n.IP(t, "rule", "add", "not", "fwmark", "0x77", "table", "1234", "priority", "6000")
+				n.IP(t, "rule", "add", "to", "192.168.7.0/24", "table", "main", "priority", "5999")
+			}
+			u.Mark(t)
+			i.Up(t)
+			f.reaches()
+			asked(t, n, "entry.example", "internet", host.HostAddr().V4)
+			asked(t, n, "exit.example", "entry", host.Outer().V4)
+			_, first := u.Tunnel()
+			u.NoneAfter(t, "up", first)
 
-	i := n.Chain(t, "mh0", []host.File{entry, exit})
-	u.Mark(t)
-	i.Up(t)
-	bothHops(t, n)
-	asked(t, n, "entry.example", "internet", host.HostAddr().V4)
-	asked(t, n, "exit.example", "entry", host.Outer().V4)
-	_, first := u.Tunnel()
-	u.NoneAfter(t, "up", first)
-
-	u.Mark(t)
-	i.Kill(t)
-	i.Up(t) // asks again, behind the kill switch of the one that was killed
-	bothHops(t, n)
-	asked(t, n, "entry.example", "internet", host.HostAddr().V4)
-	asked(t, n, "exit.example", "entry", host.Outer().V4)
-	u.None(t, "kill -9 and restart")
-	i.Down(t)
+			u.Mark(t)
+			n.Records().Forget()
+			i.Kill(t)
+			i.Up(t) // asks again, behind the kill switch of the one that was killed
+			f.reaches()
+			asked(t, n, "entry.example", "internet", host.HostAddr().V4)
+			asked(t, n, "exit.example", "entry", host.Outer().V4)
+			if f.closed {
+				u.None(t, "kill -9 and restart")
+			}
+			i.Down(t)
+			n.Records().Forget()
+			if f.name == "table" {
+				n.IP(t, "rule", "del", "priority", "6000")
+				n.IP(t, "rule", "del", "priority", "5999")
+			}
+		})
+	}
 }

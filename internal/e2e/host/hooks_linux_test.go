@@ -12,6 +12,7 @@ import (
 // TestHooks runs a profile's hooks in wg-quick's order, with the TUN's name, and
 // none that somebody else could have written.
 func TestHooks(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	a := host.EntryAddr().V4

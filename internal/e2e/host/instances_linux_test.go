@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ const followTime = 3 * time.Second
 // TestInstances runs several instances side by side: each has what is its own,
 // and the end of one, by down or by SIGKILL, does nothing to the others.
 func TestInstances(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	o := n.StartOther(t)
@@ -62,5 +64,55 @@ func TestInstances(t *testing.T) {
 			f.second.Down(t)
 			n.Same(t, before, "after down of both")
 		})
+	}
+}
+
+// TestTwoKillSwitches runs two instances that each let nothing out beside them:
+// they let each other be.
+func TestTwoKillSwitches(t *testing.T) {
+	t.Parallel()
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	o := n.StartOther(t)
+	before := n.State(t)
+	chain := n.Chain(t, "mh0", files(r))
+	v4 := host.Site(60).V4 // 203.0.113.70
+	for _, f := range []struct {
+		name  string
+		other *host.Instance
+	}{
+		{"split", n.Chain(t, "mh1", []host.File{o.File("other.conf", "10.99.0.0/24, fd99::/64, 203.0.113.64/26")}, "--kill-switch", "yes")},
+		{"default", n.Chain(t, "mh1", []host.File{o.File("all.conf", everything)})},
+	} {
+		for _, order := range [][2]*host.Instance{{chain, f.other}, {f.other, chain}} {
+			t.Run(f.name+", first "+order[0].Name, func(t *testing.T) {
+				u := n.WatchUplink(t, nil, host.UplinkOptions{
+					Endpoints: []netip.AddrPort{host.EntryEndpoint(host.EntryAddr().V4), o.Endpoint()},
+				})
+				order[0].Up(t)
+				order[1].Up(t)
+				u.Mark(t)
+				// Of two defaults the first one has everything, the other's tunnel, too.
+				first := host.Inner()
+				if f.name == "default" && order[0] == f.other {
+					first = host.OtherAddr()
+				}
+				a4, a6 := site()
+				sees(t, n, a4, first.V4)
+				sees(t, n, a6, first.V6)
+				if f.name == "split" {
+					sees(t, n, v4, host.OtherAddr().V4)
+				}
+				u.None(t, "both up")
+				order[0].Down(t)
+				u.Mark(t)
+				if order[1] == chain {
+					bothHops(t, n)
+					u.None(t, "one down")
+				}
+				order[1].Down(t)
+				n.Same(t, before, "after down of both")
+			})
+		}
 	}
 }

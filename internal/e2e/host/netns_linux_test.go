@@ -18,6 +18,7 @@ const whoami = `exec 3<>/dev/udp/%v/5002; echo x >&3; head -n 1 <&3`
 // TestNetns keeps the TUN in a namespace of its own: programs in it have no
 // other way out, and the rest of the host is as open as before.
 func TestNetns(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	before := n.State(t)

@@ -19,6 +19,7 @@ const roamTime = 5 * time.Second
 // TestRoam changes the uplink under a connection through both hops: it goes on,
 // and nothing leaves in clear.
 func TestRoam(t *testing.T) {
+	t.Parallel()
 	for _, f := range []struct {
 		name string
 		roam func(n *host.Network)

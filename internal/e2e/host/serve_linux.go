@@ -53,6 +53,13 @@ func (r *Records) Queries(name string) []Query {
 	return slices.DeleteFunc(slices.Clone(r.queries), func(q Query) bool { return q.Name != name })
 }
 
+// Forget forgets the questions so far.
+func (r *Records) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queries = nil
+}
+
 // Records are those of the network's resolvers.
 func (n *Network) Records() *Records { return n.records }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -18,9 +19,17 @@ type Builds struct {
 	err      error
 }
 
+// parallel is how many tests of a package run at once, however few processors
+// there are: they wait most of the time.
+const parallel = "4"
+
 // Main runs the tests of m in turn with those of other packages, for TestMain,
 // and returns their exit code.
 func (b *Builds) Main(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err) // no such flag
+	}
 	defer func() {
 		if b.dir != "" {
 			_ = os.RemoveAll(b.dir)

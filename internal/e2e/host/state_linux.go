@@ -101,9 +101,15 @@ func (n *Network) files(tb testing.TB) string {
 // Same fails the test unless the host's state becomes want soon.
 func (n *Network) Same(tb testing.TB, want, when string) {
 	tb.Helper()
+	n.SameBy(tb, func(state string) string { return state }, want, when)
+}
+
+// SameBy is Same of what of makes of the state.
+func (n *Network) SameBy(tb testing.TB, of func(state string) string, want, when string) {
+	tb.Helper()
 	var got string
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if got = n.State(tb); got == want {
+		if got = of(n.State(tb)); got == want {
 			return
 		}
 	}

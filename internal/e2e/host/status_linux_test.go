@@ -11,6 +11,7 @@ import (
 // TestStatus checks the exit status of `multihop status` in an instance's life:
 // 0 all is up, 1 something is not, 3 nothing runs.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	i := n.Chain(t, "mh0", files(r))
@@ -61,6 +62,7 @@ func TestStatus(t *testing.T) {
 // TestWait checks that `up --wait` is up only with handshakes, and otherwise
 // leaves nothing.
 func TestWait(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	i := n.Chain(t, "mh0", files(r))

@@ -10,6 +10,7 @@ import (
 // TestUndo compares all that a program could leave on the host, before up and
 // after down, in every setting that tells the host something else.
 func TestUndo(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	n.Host.Sysctl("ipv4/conf/all/arp_ignore=0")
 	r := n.StartRelays(t)
@@ -71,6 +72,7 @@ func TestUndo(t *testing.T) {
 
 // TestRefused starts what cannot be: one clear line, and the host is as before.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	good := files(r)
@@ -121,6 +123,7 @@ func TestRefused(t *testing.T) {
 
 // TestSSH refuses an up that would cut the session which asks for it.
 func TestSSH(t *testing.T) {
+	t.Parallel()
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	before := n.State(t)
@@ -149,4 +152,50 @@ func TestSSH(t *testing.T) {
 			n.Same(t, before, "afterwards")
 		})
 	}
+}
+
+// TestOtherName finds what a profile's instance left, though it went by another
+// name than the profile's.
+func TestOtherName(t *testing.T) {
+	t.Parallel()
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	before := n.State(t)
+	i := n.Profile(t, host.File{Name: "office.conf", Text: "[Interface]\n" + hops}, files(r)...)
+	i.Name = "vpn0"
+	i.Up(t)
+	if out, err := n.Multihop("down", "office"); err != nil {
+		t.Errorf("down of the profile: %v\n%s", err, out)
+	}
+	n.Same(t, before, "after down by the profile's name")
+	i.Up(t)
+	i.Kill(t)
+	if out, err := n.Multihop("status", "office"); err == nil || !strings.Contains(out, "vpn0") {
+		t.Errorf("status of what has crashed does not name it: %v\n%s", err, out)
+	}
+	if out, err := n.Multihop("down", "office"); err != nil {
+		t.Errorf("down of the profile after kill -9: %v\n%s", err, out)
+	}
+	n.Same(t, before, "after kill -9 and down by the profile's name")
+}
+
+// TestUserFiles starts files that are a user's own, from his folder: they are
+// read again by a reload.
+func TestUserFiles(t *testing.T) {
+	t.Parallel()
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	before := n.State(t)
+	for _, f := range files(r) {
+		n.Write(t, "/etc/anna", f)
+	}
+	n.Must(t, "chown", "-R", "1000:1000", "/etc/anna")
+	n.Must(t, "chmod", "700", "/etc/anna")
+	i := n.Instance(t, "mh0")
+	n.Must(t, "sh", "-c", "cd /etc/anna && exec "+n.Programs.Multihop+" up --name mh0 entry.conf exit.conf")
+	bothHops(t, n)
+	i.Reload(t)
+	bothHops(t, n)
+	i.Down(t)
+	n.Same(t, before, "after down")
 }

@@ -1,7 +1,6 @@
 package leak_test
 
 import (
-	"flag"
 	"os"
 	"slices"
 	"strings"
@@ -13,15 +12,7 @@ import (
 
 var builds host.Builds
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// The tests wait most of the time: several at once, however few processors
-	// there are.
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
-	}
-	os.Exit(builds.Main(m))
-}
+func TestMain(m *testing.M) { os.Exit(builds.Main(m)) }
 
 const (
 	// startTime is how long the first packets through both hops may take: two

@@ -20,10 +20,12 @@ type Hop struct {
 	Down     bool
 }
 
-// A Group is several hops, of which the first that is not down serves.
+// A Group is several hops, of which one serves: the first that is not down, until
+// it is down itself.
 type Group struct {
-	Name string
-	Hops []string
+	Name   string
+	Hops   []string
+	Serves string
 }
 
 // A Route sends what a prefix covers, where no longer prefix does, to a target.
@@ -45,14 +47,25 @@ func (f *Forest) hop(target string) *Hop {
 		if g.Name != target {
 			continue
 		}
-		for _, name := range g.Hops {
-			if h := f.hop(name); !f.down(h) {
-				return h
-			}
-		}
-		return f.hop(g.Hops[0])
+		return f.hop(g.Serves)
 	}
 	return nil
+}
+
+// Settle makes the hops of groups serve that should, after a change.
+func (f *Forest) Settle() {
+	for i := range f.Groups {
+		g := &f.Groups[i]
+		if g.Serves == "" {
+			g.Serves = g.Hops[0]
+		}
+		for _, name := range append([]string{g.Serves}, g.Hops...) {
+			if !f.down(f.hop(name)) {
+				g.Serves = name
+				break
+			}
+		}
+	}
 }
 
 // down reports whether a hop, or what carries it, is down.

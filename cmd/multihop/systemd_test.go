@@ -1,0 +1,98 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// notifySocket is systemd's side of sd_notify; next returns what it is told next.
+func notifySocket(t *testing.T) (next func() string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return func() string {
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		b := make([]byte, 4096)
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+}
+
+func TestService(t *testing.T) {
+	next := notifySocket(t)
+	s := service{slog.New(slog.DiscardHandler)}
+	tests := []struct {
+		name string
+		tell func()
+		want string
+	}{
+		{"ready", s.ready, `READY=1`},
+		{"status", func() { s.status("mh0: running, 2 hops up") }, `STATUS=mh0: running, 2 hops up`},
+		{"stopping", s.stopping, `STOPPING=1\nSTATUS=.*`},
+		{"reloading", s.reloading, `RELOADING=1\nMONOTONIC_USEC=[0-9]+`},
+	}
+	for _, tt := range tests {
+		if tt.name == "reloading" && runtime.GOOS != "linux" {
+			continue
+		}
+		tt.tell()
+		if got := next(); !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
+			t.Errorf("%s: told %q, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The watchdog is told of twice a period, while the process answers.
+func TestWatchdog(t *testing.T) {
+	next := notifySocket(t)
+	t.Setenv("WATCHDOG_USEC", "100000")
+	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, ended := 0, make(chan struct{})
+	go func() {
+		service{slog.New(slog.DiscardHandler)}.watchdog(ctx, func() { asked++ })
+		close(ended)
+	}()
+	for range 3 {
+		if got := next(); got != "WATCHDOG=1" {
+			t.Errorf("told %q", got)
+		}
+	}
+	cancel()
+	<-ended
+	if asked < 3 {
+		t.Errorf("told 3 times that it lives, having looked %d times", asked)
+	}
+}
+
+// Without systemd nothing is told, and nothing waits.
+func TestNoService(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	t.Setenv("WATCHDOG_USEC", "")
+	var log strings.Builder
+	s := service{slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	s.ready()
+	s.watchdog(t.Context(), func() { t.Error("a watchdog without systemd") })
+	if log.Len() != 0 {
+		t.Errorf("logged %q", log.String())
+	}
+}
