@@ -28,13 +28,14 @@ func (f figure) verdict() string {
 	return "MISSED"
 }
 
-// figures are the comparisons that what was measured allows.
-func (r *record) figures() []figure {
+// figures are the comparisons that what was measured allows, of these multihops
+// with everything else.
+func (r *record) figures(subjects []string) []figure {
 	var all []figure
-	var subjects []string
-	for _, s := range r.all {
-		if s.Section >= 1 && s.Section <= 4 && s.Subject != "wireguard-go" && s.Subject != "nested wireguard-go" && !slices.Contains(subjects, s.Subject) {
-			subjects = append(subjects, s.Subject)
+	var peers []string
+	for _, s := range r.find(2, "two hops", throughput+" up") {
+		if s.Subject != "nested wireguard-go" && !slices.Contains(subjects, s.Subject) {
+			peers = append(peers, s.Subject)
 		}
 	}
 	for _, who := range subjects {
@@ -57,6 +58,13 @@ func (r *record) figures() []figure {
 			ratio("two hops, the relay's CPU / nested's"+way, two(relayCPU, "s/GiB", who), two(relayCPU, "s/GiB", "nested wireguard-go"), 1.1, 1, false)
 			ratio("one hop, CPU (by the yardstick) / wireguard-go"+way, one(yardstick, "", who), one(yardstick, "", "wireguard-go"), 1.03, 0.9, false)
 			ratio("one hop, throughput / wireguard-go"+way, one(throughput, "Mbit/s", who), one(throughput, "Mbit/s", "wireguard-go"), 0.97, 1.05, true)
+			for _, p := range peers {
+				must, aim := 0.45, 0.35 // of gotatun's multihop-router
+				if way == " down" {
+					must, aim = 0.6, 0.5
+				}
+				ratio("two hops, client CPU / "+p+way, two(clientCPU, "s/GiB", who), two(clientCPU, "s/GiB", p), must, aim, false)
+			}
 			for _, n := range []struct {
 				layers    int
 				must, aim float64
@@ -78,6 +86,7 @@ func (r *record) figures() []figure {
 		for _, n := range []int{23, 48} {
 			value(fmt.Sprintf("%d layers work", n), at(3, fmt.Sprintf("%d layers", n), "works", "", who), 1, 1, true)
 		}
+		value("four hops idle, RSS in MiB (the bar is that of three)", at(3, "4 layers", "RSS idle", "MiB", who), 48, 24, false)
 		value("two hops, peak RSS in MiB", at(2, "two hops", peakRSS, "MiB", who), 128, 48, false)
 		value("small packets, peak RSS in MiB", at(4, "two hops", "small packets, peak RSS", "MiB", who), 160, 64, false)
 	}
@@ -88,8 +97,8 @@ func (r *record) figures() []figure {
 }
 
 // compare prints the figures beside what they should be.
-func (r *record) compare(w io.Writer) {
-	all := r.figures()
+func (r *record) compare(w io.Writer, subjects []string) {
+	all := r.figures(subjects)
 	if len(all) == 0 {
 		return
 	}

@@ -159,6 +159,7 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int) {
 		return
 	}
 	r.add(k, "from start to answer", "ms", time.Since(begun).Seconds()*1000)
+	r.add(k, "RSS idle", "MiB", rss(c.pids(), "VmRSS"))
 	if _, err := t.client.Upload(top, 1<<20, 90*time.Second); err != nil {
 		l.Logf("%s: %d layers: %v", s.name, n, err)
 		return

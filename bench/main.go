@@ -120,7 +120,7 @@ func (o *options) run() error {
 	m.print(os.Stdout)
 	r.rec.print(os.Stdout)
 	if !o.memory {
-		r.rec.compare(os.Stdout)
+		r.rec.compare(os.Stdout, o.multihops())
 	}
 	return errors.Join(err, o.write(m, r.rec), r.rec.plot(o.out))
 }
@@ -168,13 +168,22 @@ func (r *rounds) sections() error {
 	return errors.Join(errs...)
 }
 
+// multihops are the names of those that are measured.
+func (o *options) multihops() []string {
+	var all []string
+	for _, b := range o.builds {
+		all = append(all, b.name)
+	}
+	return all
+}
+
 // write writes everything as JSON.
 func (o *options) write(m machine, rec *record) error {
 	b, err := json.MarshalIndent(struct {
 		Machine machine   `json:"machine"`
 		Series  []*series `json:"series"`
 		Figures []figure  `json:"figures"`
-	}{m, rec.all, rec.figures()}, "", "\t")
+	}{m, rec.all, rec.figures(o.multihops())}, "", "\t")
 	if err != nil {
 		return err
 	}

@@ -72,8 +72,12 @@ func TestFigures(t *testing.T) {
 		"two hops, CPU (by the yardstick) / nested up": "MISSED",
 		"two hops, throughput / nested up":             "reached",
 		"two hops, peak RSS in MiB":                    "aim reached",
+		"two hops, client CPU / a peer up":             "reached",
 	}
-	got := r.figures()
+	add(2, "two hops", throughput+" up", "Mbit/s", "a peer", 500)
+	add(2, "two hops", clientCPU+" up", "s/GiB", "a peer", 10)
+	add(2, "two hops", clientCPU+" up", "s/GiB", "multihop", 4)
+	got := r.figures([]string{"multihop"})
 	if len(got) != len(want) {
 		t.Errorf("%d figures, want %d: %v", len(got), len(want), got)
 	}
@@ -84,7 +88,7 @@ func TestFigures(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r.print(&out)
-	r.compare(&out)
+	r.compare(&out, []string{"multihop"})
 	for _, s := range []string{"2. two hops", "nested wireguard-go", "1300 (1300 to 1300)", "MISSED"} {
 		if !strings.Contains(out.String(), s) {
 			t.Errorf("the report does not say %q:\n%s", s, out.String())

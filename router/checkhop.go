@@ -152,12 +152,20 @@ func (h *Hop) reaches(a netip.Addr, who string) error {
 	if !hasFamily(h.Addrs, a) {
 		return fmt.Errorf("%s: %s %s has no %s address", a, who, h.Name, family(a))
 	}
-	for _, peer := range h.Peers {
-		if slices.ContainsFunc(peer.AllowedIPs, func(x netip.Prefix) bool { return x.Contains(a) }) {
-			return nil
-		}
+	if h.allows(a) {
+		return nil
 	}
 	return fmt.Errorf("%s is outside the AllowedIPs of %s %s, which would drop what is sent there", a, who, h.Name)
+}
+
+// allows reports whether a peer of the hop has a in its AllowedIPs.
+func (h *Hop) allows(a netip.Addr) bool {
+	for i := range h.Peers {
+		if slices.ContainsFunc(h.Peers[i].AllowedIPs, func(x netip.Prefix) bool { return x.Contains(a) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func family(a netip.Addr) string {

@@ -13,15 +13,27 @@
 //	     ─▶ port.Write ─reverse path─DNAT─▶ TUN.Write (same buffers)
 //
 // Read forward.go for the way out and port.go and inbound.go for the way in;
-// then link.go, window.go (what bounds memory), apply.go (how the
-// configuration changes under traffic).
+// then link.go, window.go (what bounds memory), table.go (routes), apply.go and
+// change.go (how the configuration changes under traffic), names.go (endpoints
+// that are names), failover.go (groups).
 //
 // # Goroutines
 //
 // Ours are few: the TUN reader inside Run, one writer of synthesised packets,
-// one that polls and supervises the devices, one that delivers events. All
-// else runs on wireguard-go's goroutines, inside port.Read, port.Write,
-// link.Send and the receive functions.
+// one that polls and supervises the devices, one that delivers events; and short
+// ones for what may have to wait for a device or a resolver: polls, probes,
+// look-ups. All else runs on wireguard-go's goroutines, inside port.Read,
+// port.Write, link.Send and the receive functions.
+//
+// # Routes
+//
+// Compile makes a table of all prefixes: each leads to a rule, which many
+// prefixes share. A rule names a hop, or a group of which one hop serves, and
+// what happens while that is down. Apply swaps the whole table by one pointer, a
+// group that fails over swaps the pointer to its hop, and both directions ask the
+// same table: out, which hop a destination has; in, whether the hop that a packet
+// came through has its source. A hop that is down keeps its prefixes: they reject,
+// drop or take the explicit fallback, and never the next shorter prefix.
 //
 // # Who may wait
 //

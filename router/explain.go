@@ -145,7 +145,10 @@ func (t *table) explainIn(f Flow) Explanation {
 		return e.dropped(dropMalformed, err.Error())
 	}
 	e.Size = len(pkt)
-	if s := h.socketFor(*h.sockets.Load(), m); s != nil {
+	if !h.conf().allows(f.Src) {
+		return e.dropped(dropDeviceIn, fmt.Sprintf("no peer of hop %s has %v in its AllowedIPs", h.name, f.Src))
+	}
+	if s := (*h.sockets.Load())[m.DstPort]; s != nil && m.Proto == packet.ProtoUDP && m.Dst == h.addr(m.Dst) {
 		if e.Link = "a socket of this program"; s.user != nil {
 			e.Link = s.user.name
 		}

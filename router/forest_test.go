@@ -63,7 +63,7 @@ func newForest(t *testing.T, seed uint64) *forest {
 	swallow := func(pkts [][]byte) int { return len(pkts) }
 	_, err := f.net.Attach("everybody", swallow, everything...)
 	must(t, err)
-	f.model.TUN = [][]netip.Addr{addrs("10.0.0.1", "fd00::1"), addrs("10.0.0.1", "fd00::1"), addrs("10.0.0.1"), addrs("fd00::1")}[f.rnd.IntN(4)]
+	f.model.TUN = [][]netip.Addr{addrs("10.0.0.1", "fd00::1"), addrs("10.0.0.1", "fd00::1"), addrs("10.0.0.1", "fd00::1"), addrs("10.0.0.1"), addrs("fd00::1")}[f.rnd.IntN(5)]
 	f.cfg.Addrs = f.model.TUN
 	depth := map[string]int{"": 0}
 	for i := range 3 + f.rnd.IntN(28) {
@@ -285,7 +285,12 @@ func (f *forest) outbound(tag uint64) []byte {
 // inbound returns a random packet of the peer of a hop: honest, or not.
 func (f *forest) inbound(h *naive.Hop, tag uint64) []byte {
 	src, dst := f.somewhere(), h.Addrs[0]
+	for tries := 0; tries < 30 && f.model.Serves(src) != h.Name; tries++ {
+		src = f.somewhere() // rather one of its own
+	}
 	switch f.rnd.IntN(12) {
+	case 3, 4:
+		src = f.somewhere()
 	case 0:
 		src = addrs("127.0.0.1", "0.0.0.0", "224.0.0.1", "::1", "::", "ff02::1", "240.0.0.1", "192.168.1.1")[f.rnd.IntN(8)]
 	case 1:
@@ -556,10 +561,34 @@ func (f *forest) took(tag uint64, relay string) bool {
 	return true
 }
 
+// detect is the detector: a model that is wrong about one route says something
+// else of a packet to it than what was just found to be so.
+func (f *forest) detect() {
+	f.t.Helper()
+	for range 200 {
+		pkt := f.outbound(1)
+		hop, out, drop := f.model.Out(pkt)
+		if drop != "" {
+			continue
+		}
+		wrong := f.model
+		wrong.Routes = slices.Clone(f.model.Routes)
+		for i := range wrong.Routes {
+			wrong.Routes[i].Target, wrong.Routes[i].Fallback = "", ""
+			if h := f.model.Hops[f.rnd.IntN(len(f.model.Hops))]; h.Name != hop {
+				wrong.Routes[i].Target = h.Name
+			}
+		}
+		if h, o, d := wrong.Out(pkt); h == hop && d == drop && bytes.Equal(o, out) {
+			f.t.Fatalf("a wrong model says the same of % x", pkt)
+		}
+	}
+}
+
 // TestForest: what the model says happens to each packet, both ways, in random
 // forests that change while they run.
 func TestForest(t *testing.T) {
-	trees, rounds := 4, 4
+	trees, rounds := 6, 4
 	if testing.Short() {
 		trees, rounds = 1, 2
 	}
@@ -595,6 +624,7 @@ func TestForest(t *testing.T) {
 					note(f.sendOut(&tags, 60))
 					note(f.sendIn(&tags, 60))
 				}
+				f.detect()
 			}
 		})
 	}

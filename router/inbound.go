@@ -95,19 +95,11 @@ func (h *hop) toLink(t *table, links sockets, v *view, a *arrival, pkt []byte, l
 	if m.IsFragment() {
 		return h.pieceToLink(t, links, v, a, pkt, left)
 	}
-	s := h.socketFor(links, m)
+	s := links[m.DstPort]
 	if s == nil {
 		return false, delivered
 	}
 	return true, a.put(s, pkt, left)
-}
-
-// socketFor returns the socket that a whole packet is for; nil: none.
-func (h *hop) socketFor(links sockets, m *packet.Meta) *socket {
-	if m.Proto != packet.ProtoUDP || m.Dst != h.addr(m.Dst) {
-		return nil
-	}
-	return links[m.DstPort]
 }
 
 // put puts a datagram into the queue of its socket.

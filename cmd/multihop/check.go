@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"multihop/conf"
+	"multihop/internal/host"
 	"multihop/router"
 )
 
@@ -19,8 +23,9 @@ func newCheckCommand() *cobra.Command {
 Check wg-quick files as a chain, each inside the one before it, or a profile, and
 print what "up" would do with them. Everything that can be known without running
 is checked: syntax, permissions, addresses, routes, carriers, endpoints and MTUs.
-It needs no root, changes nothing and looks no name up. (What up would do to this
-host, change by change, is what "up --dry-run" prints.)
+It needs no root, changes nothing and looks no name up; as root it also warns of
+other tunnels of this host that would get inside this one, or the reverse. What up
+would do to the host, change by change, "up --dry-run" prints.
 
 One line each on stdout: "error: ..." for what up refuses; "warning: ..." for what
 works, though perhaps not as you expect; "note: ..." for what is assumed, such as
@@ -85,6 +90,7 @@ func (r *report) check(o *order) error {
 	if plan == nil {
 		return r.result()
 	}
+	r.nested(o, c, plan)
 	fmt.Fprintln(r.w)
 	return writePlan(r.w, "(name)", plan, nil)
 }
@@ -111,6 +117,29 @@ func (r *report) instance(c *conf.Instance) *router.Plan {
 		}
 	}
 	return plan
+}
+
+// nested warns of tunnels of this host that would get inside one another, as far
+// as this user may look.
+func (r *report) nested(o *order, c *conf.Instance, plan *router.Plan) {
+	name, err := o.tun()
+	if err != nil {
+		r.error(err)
+		return
+	}
+	in := newInstance(name, o, newProgress(io.Discard, false), slog.New(slog.DiscardHandler))
+	in.host, err = host.New(name, &host.Options{Netns: c.Settings.Netns})
+	if err != nil {
+		return // there is no host to ask on this system, or not for this user
+	}
+	defer func() { _ = in.host.Release() }() // nothing was done
+	found, err := in.nested(in.hostConfig(&desired{conf: c}, plan, c.Config.Hops))
+	for _, f := range found {
+		r.warn(f)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		r.note("other tunnels of this host were not looked at: that needs root")
+	}
 }
 
 // unknowns says what is not known before up asks the host, or the network.

@@ -42,6 +42,9 @@ func (s surroundings) equal(t surroundings) bool {
 // but opens sockets to look names up.
 func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, error) {
 	d := &desired{conf: c}
+	if before := in.inForce(); before != nil {
+		d.needs = before.needs
+	}
 	cfg := c.Config
 	cfg.Hops = slices.Clone(cfg.Hops)
 	plan, err := router.Compile(cfg)

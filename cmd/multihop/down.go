@@ -51,7 +51,7 @@ it wrote down in /run/multihop. If there is nothing to undo, that is no error.
 }
 
 func down(ctx context.Context, out io.Writer, dir, arg string, trace func(string)) error {
-	name, err := named(ctx, dir, arg)
+	name, err := named(dir, arg)
 	if err != nil {
 		return fmt.Errorf("down: %w", err)
 	}
@@ -95,7 +95,7 @@ func clean(name, dir string, trace func(string)) (undone bool, err error) {
 	if err := host.Clean(name, dir, func(line string) { undone = true; trace(line) }); err != nil {
 		return undone, err
 	}
-	return undone, removeDeadUAPI(uapi.Dir, name)
+	return undone, errors.Join(removeDeadUAPI(uapi.Dir, name), control.ForgetProfile(dir, name))
 }
 
 // removeDeadUAPI removes the sockets by which wg knew the hops of a dead

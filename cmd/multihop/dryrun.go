@@ -44,7 +44,11 @@ func (o *order) dryRun(ctx context.Context, out io.Writer, log *slog.Logger) err
 		}
 	}
 	hooksOf("PostUp", s.PostUp)
-	return nil
+	found, err := in.nested(d.host)
+	for _, f := range found {
+		fmt.Fprintf(out, "warning: %s\n", f)
+	}
+	return err
 }
 
 // tunLine is the line about the TUN itself.

@@ -32,7 +32,7 @@ The command runs as root: let it change its user, as in the example.
 		},
 		ValidArgsFunction: completeInstances,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := named(cmd.Context(), control.Dir, args[0])
+			name, err := named(control.Dir, args[0])
 			if err != nil {
 				return fmt.Errorf("exec: %w", err)
 			}

@@ -12,6 +12,7 @@ import (
 const (
 	sleepCheck = 3 * time.Second // how often it is looked whether the host slept
 	sleepLeast = time.Second     // shorter ones are none
+	watchAgain = 3 * time.Second // after a failure
 )
 
 // follow has the router and the host follow what changes under them: links,
@@ -28,8 +29,17 @@ func (in *instance) follow(ctx context.Context) {
 	in.changing.Lock()
 	in.uplink.changed(addrsOf(rootEndpoints(in.router.Status())))
 	in.changing.Unlock()
-	if err := in.host.Watch(ctx, func() { in.networkChanged(ctx) }); err != nil {
-		in.log.Warn("changes of the host's network are not noticed", "err", err)
+	for ctx.Err() == nil {
+		err := in.host.Watch(ctx, func() { in.networkChanged(ctx) })
+		if ctx.Err() != nil {
+			return
+		}
+		in.log.Warn("changes of the host's network are not noticed for a moment", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchAgain):
+		}
+		in.networkChanged(ctx)
 	}
 }
 
@@ -107,7 +117,9 @@ func (in *instance) onEvent() func(router.Event) {
 				in.tellService()
 			}
 		case router.EventMTU:
-			in.setRouteMTU(e.Hop, e.MTU)
+			in.changing.Lock()
+			in.syncRouteMTUs()
+			in.changing.Unlock()
 		case router.EventRoam:
 			in.roamed(e)
 		}
@@ -122,20 +134,40 @@ func (in *instance) tellService() {
 	}
 }
 
-// setRouteMTU gives the kernel's routes through a hop its new MTU.
-func (in *instance) setRouteMTU(hop string, mtu int) {
+// syncRouteMTUs gives the kernel's routes the MTUs that the hops have now, which
+// may be less than planned. It needs changing held.
+func (in *instance) syncRouteMTUs() {
 	d := in.inForce()
-	if d == nil || in.bare {
+	if d == nil || in.bare || in.ending {
 		return
 	}
+	now := make(map[string]int)
+	for _, h := range in.router.Status().Hops {
+		if h.MTU != in.routeMTUs[h.Name] {
+			now[h.Name] = h.MTU
+		}
+	}
 	for _, r := range d.plan.Routes {
-		if r.Hop != hop {
+		mtu, changed := now[r.Hop]
+		if !changed || r.Reject != "" {
 			continue
 		}
 		if err := in.host.SetRouteMTU(r.Prefix, mtu); err != nil {
 			in.log.Warn("a route keeps its MTU", "route", r.Prefix, "mtu", mtu, "err", err)
 		}
 	}
+	for hop, mtu := range now {
+		in.routeMTUs[hop] = mtu
+	}
+}
+
+// plannedMTUs is what the kernel's routes have after the host was told of a plan.
+func plannedMTUs(plan *router.Plan) map[string]int {
+	out := make(map[string]int)
+	for _, h := range plan.Hops {
+		out[h.Name] = h.MTU
+	}
+	return out
 }
 
 // roamed lets datagrams out to where the peer of a hop on the host's network

@@ -13,8 +13,10 @@ import (
 	"multihop/internal/host"
 )
 
-// tableOff is the Table of who makes the routes.
-const tableOff = "off"
+const (
+	tableOff  = "off" // the Table of who makes the routes
+	mainTable = 254   // the number of the kernel's table main
+)
 
 // prepare reads the configuration and works out what is desired; it changes
 // nothing yet. It prints the plan, and refuses what cannot or must not be.
@@ -84,6 +86,9 @@ func (in *instance) tellHost(ctx context.Context, d *desired) error {
 		return err
 	}
 	in.told = true
+	if err := control.SetProfile(control.Dir, in.name, d.conf.Name); err != nil {
+		in.log.Warn("down and status will not know the profile's name", "err", err)
+	}
 	for _, w := range warnings {
 		in.warn(w)
 	}
@@ -111,7 +116,7 @@ func (in *instance) releaseHost() error {
 		in.log.Error("what was set up stays, so that nothing leaves in clear: the next start takes it over, multihop down " + in.name + " undoes it")
 		return in.host.Release()
 	}
-	return in.host.Close()
+	return errors.Join(in.host.Close(), control.ForgetProfile(control.Dir, in.name))
 }
 
 // routeTo looks up how datagrams of ours reach dst: past every tunnel.
@@ -137,16 +142,24 @@ func (in *instance) allow(endpoints []netip.AddrPort) error {
 	return nil
 }
 
-// lookForTrouble finds tunnels nested by accident: somebody else's inside ours,
-// ours inside somebody else's.
-func (in *instance) lookForTrouble(d *desired) {
-	nested, err := in.host.Nested(d.host)
-	if err != nil {
-		in.log.Debug("other tunnels are not looked at", "err", err)
+// nested finds tunnels that are inside one another by accident: somebody else's
+// inside ours, ours inside somebody else's.
+func (in *instance) nested(c host.Config) (found []string, err error) {
+	if in.bare {
+		return nil, nil
 	}
-	var found []string
+	nested, err := in.host.Nested(c)
 	for _, n := range nested {
 		found = append(found, n.String())
+	}
+	return found, err
+}
+
+// lookForTrouble tells what is wrong now and was not before.
+func (in *instance) lookForTrouble(d *desired) {
+	found, err := in.nested(d.host)
+	if err != nil {
+		in.log.Debug("other tunnels are not looked at", "err", err)
 	}
 	in.mu.Lock()
 	before := in.trouble
@@ -172,7 +185,7 @@ func (in *instance) hostStatus(d *desired) control.Host {
 	switch {
 	case s.Table == tableOff:
 		h.Table = tableOff
-	case st.Table != 0:
+	case st.Table != 0 && st.Table != mainTable:
 		h.Table = fmt.Sprint(st.Table)
 	}
 	for _, r := range d.conf.Resolvers {

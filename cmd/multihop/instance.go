@@ -58,6 +58,8 @@ type instance struct {
 	uapi     map[string]*uapi.Server // by hop
 	serving  sync.WaitGroup          // uapi
 
+	routeMTUs map[string]int // of the kernel's routes, by hop; guarded by changing
+
 	mu      sync.Mutex
 	force   *desired // what is in force; nil: nothing yet
 	trouble []string // what is wrong now, for show
@@ -181,6 +183,7 @@ func (in *instance) setUp(ctx context.Context) error {
 		return err
 	}
 	in.setForce(d)
+	in.routeMTUs = plannedMTUs(d.plan)
 	return in.tellHost(ctx, d)
 }
 

@@ -125,9 +125,12 @@ func (o *order) load(allErrors bool) (*conf.Instance, []string, error) {
 		return nil, nil, err
 	}
 	var in *conf.Instance
-	if profile {
+	switch {
+	case profile:
 		in, err = conf.LoadProfile(path, over)
-	} else {
+	case path != "": // one file, perhaps by its name in /etc/multihop
+		in, err = conf.LoadChain([]string{path}, over)
+	default:
 		in, err = conf.LoadChain(o.args, over)
 	}
 	if err != nil {
@@ -139,7 +142,8 @@ func (o *order) load(allErrors bool) (*conf.Instance, []string, error) {
 	return in, warnings, nil
 }
 
-// find tells a profile from a chain of files.
+// find returns the path of the one file or profile that is named, and which of the
+// two it is; "": several files are.
 func (o *order) find() (path string, profile bool, err error) {
 	if len(o.args) != 1 {
 		return "", false, nil
@@ -173,12 +177,12 @@ func profileName(path string) string { return strings.TrimSuffix(filepath.Base(p
 // settle makes the paths of the order mean the same in whatever folder, and has a
 // detached instance leave the one that it was started in.
 func (o *order) settle() error {
-	path, profile, err := o.find()
+	path, _, err := o.find()
 	if err != nil {
 		return err
 	}
 	paths := o.args
-	if profile {
+	if path != "" {
 		paths = []string{path}
 	}
 	abs := make([]string, len(paths))

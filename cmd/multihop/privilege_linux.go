@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,17 +30,33 @@ func needs(in *conf.Instance) privileges {
 		all:   len(s.PreUp)+len(s.PostUp)+len(s.PreDown)+len(s.PostDown) > 0,
 		netns: s.Netns != "",
 	}
-	for _, path := range in.Files {
-		info, err := os.Stat(path)
-		if err != nil {
-			continue
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-			p.foreign = true
-		}
-	}
+	p.foreign = slices.ContainsFunc(in.Files, foreign)
 	p.lowPorts = hasLowPort(in.Config.Hops)
 	return p
+}
+
+// foreign reports whether it takes more than being its owner to read the file at
+// path: it, or a folder on the way to it, is another user's. What cannot be known
+// is taken for that.
+func foreign(path string) bool {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return true
+	}
+	for ; ; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return true
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		open := info.IsDir() && info.Mode().Perm()&0o001 != 0
+		if !ok || !open && int(st.Uid) != os.Geteuid() {
+			return true
+		}
+		if path == filepath.Dir(path) {
+			return false
+		}
+	}
 }
 
 func hasLowPort(hops []router.Hop) bool {

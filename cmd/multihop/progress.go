@@ -16,6 +16,7 @@ type progress struct {
 	mu    sync.Mutex
 	out   io.Writer         // nil: nobody listens
 	extra func(line string) // told each change besides; nil: nobody
+	heed  func(text string) // told each warning besides; nil: nobody
 	done  func(error)       // tells that it is up, or why it will not be; nil: told
 }
 
@@ -51,6 +52,26 @@ func (p *progress) also(f func(line string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.extra = f
+}
+
+// warn tells who waits elsewhere of something that is not as it should be; a
+// terminal has it from the log.
+func (p *progress) warn(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out != nil && p.done != nil {
+		fmt.Fprintf(p.out, "warning: %s\n", text)
+	}
+	if p.heed != nil {
+		p.heed(text)
+	}
+}
+
+// alsoWarn has every warning told to f, too; nil ends that.
+func (p *progress) alsoWarn(f func(text string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heed = f
 }
 
 // ready tells that the instance is up.

@@ -56,9 +56,6 @@ func (in *instance) reread(ctx context.Context) (*desired, error) {
 	if c.Settings.Netns != before.conf.Settings.Netns {
 		return nil, errors.New("a TUN cannot move, and Netns has changed: multihop down and up")
 	}
-	if now := c.Settings.FwMark; now != 0 && before.host.Mark != 0 && now != before.host.Mark {
-		return nil, fmt.Errorf("FwMark is %#x now, and was %#x: multihop down and up", now, before.host.Mark)
-	}
 	next, err := in.desire(ctx, c)
 	if err != nil {
 		return nil, err
@@ -75,18 +72,21 @@ func (in *instance) reread(ctx context.Context) (*desired, error) {
 // replace puts next in force instead of before. After an error what was before
 // is in force.
 //
-// The sockets get a mark before rules know it; a mark never changes otherwise.
-// Then comes the router, and then the host, whose addresses must not change under
+// The router comes first, and then the host, whose addresses must not change under
 // packets that still have the old ones; but new endpoints are let out before
-// anything is sent there. Only where a new endpoint lies inside a route that is
-// there already does the host come first: with its rules the mark leads past it.
+// anything is sent there, and sockets without a mark get theirs before rules ask
+// for it. Only where a new endpoint lies inside a route that is there already, or
+// a mark becomes another, does the host come first: by its new rules the sockets'
+// next packets go past the TUN.
 func (in *instance) replace(ctx context.Context, before, next *desired) error {
-	if next.host.Mark != before.host.Mark {
+	remarked := next.host.Mark != before.host.Mark
+	if remarked && before.host.Mark == 0 {
 		if err := in.mark(ctx, before, next.host.Mark); err != nil {
 			return err
 		}
+		remarked = false
 	}
-	hostFirst := !in.bare && in.host.SetEndpoints(next.host.Endpoints) != nil
+	hostFirst := !in.bare && (in.host.SetEndpoints(next.host.Endpoints) != nil || remarked)
 	steps := []func(context.Context, *desired) error{in.applyRouter, in.tellHost}
 	if hostFirst {
 		slices.Reverse(steps)
@@ -100,6 +100,8 @@ func (in *instance) replace(ctx context.Context, before, next *desired) error {
 		}
 	}
 	in.setForce(next)
+	in.routeMTUs = plannedMTUs(next.plan)
+	in.syncRouteMTUs()
 	if err := in.syncUAPI(next.plan); err != nil {
 		in.warn(fmt.Sprintf("a new hop is no interface for wg: %v", err))
 	}

@@ -40,7 +40,7 @@ printed. The flags that it was started with still count. Netns cannot change.
 }
 
 func reload(ctx context.Context, out io.Writer, dir, arg string, verbose bool) error {
-	name, err := named(ctx, dir, arg)
+	name, err := named(dir, arg)
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}

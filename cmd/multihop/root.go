@@ -51,6 +51,7 @@ Any tree of them is a profile, a file in /etc/multihop:
 		newRouteCommand(),
 		newExecCommand(),
 		newCheckCommand(),
+		newFmtCommand(),
 		newStripCommand(),
 		newDemoCommand(),
 		newGenkeyCommand(),

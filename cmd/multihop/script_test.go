@@ -102,6 +102,12 @@ func makeHost(ts *testscript.TestScript, neg bool, args []string) {
 	} {
 		ts.Check(ts.Exec("ip", strings.Fields(command)[1:]...))
 	}
+	for range 500 { // until the wire has settled
+		if out, err := exec.Command("ip", "-n", name, "link", "show", "up").Output(); err == nil && strings.Count(string(out), "state UP") == 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	ts.Defer(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
 }
 

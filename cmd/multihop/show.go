@@ -52,7 +52,7 @@ func show(ctx context.Context, w io.Writer, dir string, args []string, asJSON bo
 		return err
 	}
 	if len(args) > 0 {
-		name, err := named(ctx, dir, args[0])
+		name, err := named(dir, args[0])
 		if err != nil {
 			return fmt.Errorf("show: %w", err)
 		}

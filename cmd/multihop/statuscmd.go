@@ -59,7 +59,7 @@ func status(ctx context.Context, out io.Writer, dir string, args []string) error
 		return err
 	}
 	if len(args) > 0 {
-		name, err := named(ctx, dir, args[0])
+		name, err := named(dir, args[0])
 		if err != nil {
 			return fmt.Errorf("status: %w", err)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -27,7 +26,7 @@ func oneInstance(cmd *cobra.Command, args []string) error {
 
 // named returns the name of the instance that arg means: that of its TUN, or of
 // its profile, or the path of that.
-func named(ctx context.Context, dir, arg string) (string, error) {
+func named(dir, arg string) (string, error) {
 	name := arg
 	if strings.ContainsRune(filepath.ToSlash(arg), '/') || strings.EqualFold(filepath.Ext(arg), ".conf") {
 		name = profileName(arg)
@@ -36,16 +35,14 @@ func named(ctx context.Context, dir, arg string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, n := range names {
-		if n == name {
-			return n, nil
-		}
+	if slices.Contains(names, name) {
+		return name, nil
 	}
-	for _, n := range names { // a profile that runs under another name
-		s, err := askStatus(ctx, dir, n)
-		if err == nil && s.Profile != "" && s.Profile == name {
-			return n, nil
-		}
+	switch others := control.OfProfile(dir, name); {
+	case len(others) == 1:
+		return others[0], nil
+	case len(others) > 1:
+		return "", fmt.Errorf("several instances run the profile %s: choose one of %s", name, strings.Join(others, ", "))
 	}
 	return name, checkName(name)
 }

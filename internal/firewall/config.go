@@ -29,6 +29,15 @@ type Config struct {
 	LAN        []LANPrefix      // but for DNS; nil: denied
 	Exclude    []netip.Prefix   // by any interface, but for DNS
 	TUNs       []string         // of other instances: as TUN, DNS included
+	Others     []Other          // and their own datagrams
+}
+
+// An Other is another instance, whose own datagrams pass by the same rules as
+// ours.
+type Other struct {
+	Mark      uint32
+	Endpoints []netip.AddrPort // UDP with the mark
+	Resolvers []netip.Addr     // UDP and TCP port 53 with the mark
 }
 
 // A LANPrefix is a network that this host is directly connected to. What is
@@ -54,18 +63,25 @@ func (c *Config) check() error {
 	if c.KillSwitch && c.Mark == 0 {
 		bad("kill switch without a mark")
 	}
+	for _, o := range c.Others {
+		if o.Mark == 0 {
+			bad("another instance without a mark")
+		}
+	}
 	for _, a := range c.Tunnel {
 		if !a.IsValid() {
 			bad("tunnel address %v", a)
 		}
 	}
-	for _, a := range c.Resolvers {
-		if !a.IsValid() {
-			bad("resolver %v", a)
+	for _, o := range append([]Other{{c.Mark, c.Endpoints, c.Resolvers}}, c.Others...) {
+		for _, a := range o.Resolvers {
+			if !a.IsValid() {
+				bad("resolver %v", a)
+			}
 		}
-	}
-	if err := checkEndpoints(c.Endpoints); err != nil {
-		errs = append(errs, err)
+		if err := checkEndpoints(o.Endpoints); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for _, l := range c.LAN {
 		if !l.Prefix.IsValid() || !validInterface(l.Interface) {

@@ -11,9 +11,10 @@
 // # The kill switch
 //
 // This host may send anything by lo and by the TUN; with the mark, UDP to exactly
-// the endpoints, and port 53 to exactly the resolvers; what a link needs to work
-// at all (DHCP to all servers, neighbour discovery, multicast listener reports);
-// and, but for DNS, what Config opens: the LAN, Exclude, the TUNs of others.
+// the endpoints, and port 53 to exactly the resolvers, and likewise each other
+// instance; what a link needs to work at all (DHCP to all servers, neighbour
+// discovery, multicast listener reports); and, but for DNS, what Config opens: the
+// LAN, Exclude, the TUNs of others.
 //
 // What it forwards leaves by the TUN or to what Config opens. Answers, to who
 // began the connection, come back from the TUN and from Exclude; from the LAN

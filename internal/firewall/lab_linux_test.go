@@ -16,7 +16,10 @@ import (
 	"multihop/internal/netlab"
 )
 
-const testMark = 0xcb1c
+const (
+	testMark  = 0xcb1c
+	otherMark = 0xcb1d // of another instance
+)
 
 // childEnv makes the test program one that applies the config of the world and
 // waits to be killed.
@@ -63,6 +66,9 @@ func sides() []side {
 		},
 	}
 }
+
+// otherEndpoint is that of another instance, whose resolver is at notOurs.
+func (s side) otherEndpoint() netip.AddrPort { return netip.AddrPortFrom(s.internet, 4711) }
 
 // A world is a client and what is around it:
 //
@@ -117,6 +123,7 @@ func (w *world) config() Config {
 		c.Tunnel = append(c.Tunnel, s.tunnel)
 		c.Endpoints = append(c.Endpoints, s.endpoint)
 		c.Resolvers = append(c.Resolvers, s.resolver)
+		c.Others = append(c.Others, Other{otherMark, []netip.AddrPort{s.otherEndpoint()}, []netip.Addr{netip.MustParseAddr(s.notOurs)}})
 		c.LAN = append(c.LAN,
 			LANPrefix{netip.MustParsePrefix(s.lanNet), "eth0"}, LANPrefix{netip.MustParsePrefix(s.boxNet), "c0"})
 		c.Exclude = append(c.Exclude, netip.PrefixFrom(s.excluded, s.excluded.BitLen()-3).Masked())

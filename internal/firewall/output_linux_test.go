@@ -59,6 +59,18 @@ func outputCases(s side) []verdictCase {
 		{"other resolver", flow("udp", at(other, 53), testMark), false, false},
 		{"other resolver, TCP", flow("tcp", at(other, 53), 0), false, false},
 
+		{"other instance's endpoint", flow("udp", s.otherEndpoint(), otherMark), true, true},
+		{"other instance's endpoint, no mark", flow("udp", s.otherEndpoint(), 0), false, false},
+		{"other instance's endpoint, our mark", flow("udp", s.otherEndpoint(), testMark), false, false},
+		{"other instance's endpoint, TCP", flow("tcp", s.otherEndpoint(), otherMark), false, false},
+		{"other instance's endpoint, other port", flow("udp", at(s.internet, 4712), otherMark), false, false},
+		{"other instance's endpoint, other address", flow("udp", at(other, 4711), otherMark), false, false},
+		{"our endpoint, other instance's mark", flow("udp", s.endpoint, otherMark), false, false},
+		{"other instance's resolver, UDP", flow("udp", at(other, 53), otherMark), true, true},
+		{"other instance's resolver, TCP", flow("tcp", at(other, 53), otherMark), true, true},
+		{"other instance's resolver, other port", flow("udp", at(other, 54), otherMark), false, false},
+		{"our resolver, other instance's mark", flow("udp", at(s.resolver, 53), otherMark), false, false},
+
 		{"LAN, TCP", flow("tcp", at(s.lan, 80), 0), true, false},
 		{"LAN, UDP", flow("udp", at(s.lan, 80), 0), true, false},
 		{"LAN, ICMP", ping(s.lan), true, false},

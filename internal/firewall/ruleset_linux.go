@@ -40,6 +40,7 @@ func rulesOf(c *Config) ruleset {
 	if c.KillSwitch {
 		rs.sets = append(rs.sets, endpointSets(c.Endpoints)...)
 		rs.sets = append(rs.sets, addrSets("resolvers", c.Resolvers)...)
+		rs.sets = append(rs.sets, otherSets(c.Others)...)
 		rs.sets = append(rs.sets, prefixSets("exclude", c.Exclude)...)
 		rs.sets = append(rs.sets, dnsSet())
 		// A chain comes before those that jump to it.
@@ -91,6 +92,9 @@ func outputChain(c *Config) chain {
 			rule{mark(c.Mark), endpointIn(f), accept()},
 			rule{mark(c.Mark), dport(udp, 53), daddrIn(f, "resolvers"), accept()},
 			rule{mark(c.Mark), dport(tcp, 53), daddrIn(f, "resolvers"), accept()},
+			rule{otherEndpointIn(f), accept()},
+			rule{dport(udp, 53), otherResolverIn(f), accept()},
+			rule{dport(tcp, 53), otherResolverIn(f), accept()},
 		)
 	}
 	rules = append(rules, linkRules()...)

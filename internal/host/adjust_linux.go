@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -63,27 +64,45 @@ func (h *Host) SetEndpoints(add []netip.AddrPort) error {
 	if l.table == unix.RT_TABLE_MAIN && h.netns == "" && coversEndpoint(c.prefixes(), &c) {
 		return h.wrap(fmt.Errorf("a route into the TUN covers one of the endpoints %v: its own packets would loop", add))
 	}
+	if err := h.letOut(c.Endpoints); err != nil {
+		return h.wrap(err)
+	}
+	h.extra = extra
+	h.tell(h.config)
+	return h.wrap(h.announce())
+}
+
+// letOut makes endpoints those of the kill switch, if there is one.
+func (h *Host) letOut(endpoints []netip.AddrPort) error {
 	i := h.journal.index((&wall{}).key())
 	if i < 0 {
 		return nil
 	}
 	old := h.journal.Changes[i].(*wall)
-	next := *old
-	next.Endpoints = c.Endpoints
-	if !old.KillSwitch || slices.Equal(next.Endpoints, old.Endpoints) {
+	if !old.KillSwitch || slices.Equal(endpoints, old.Endpoints) {
 		return nil
 	}
-	h.journal.Changes[i] = &next
-	err = h.k.try("set endpoints", func() error {
-		return h.k.outer.do(func() error { return h.k.wall.SetEndpoints(next.Endpoints) })
+	next := *old
+	next.Endpoints = endpoints
+	err := h.k.try("set endpoints", func() error {
+		return h.k.outer.do(func() error { return h.k.wall.SetEndpoints(endpoints) })
 	})
 	if err != nil {
-		h.journal.Changes[i] = old
-		return h.wrap(err)
+		return err
 	}
-	h.extra = extra
-	h.tell(h.config)
-	return h.wrap(h.journal.write())
+	return h.journal.put(&next)
+}
+
+// announce tells the other instances, by the journal, what our own datagrams are
+// now.
+func (h *Host) announce() error {
+	j := h.journal
+	before := *j
+	j.announce(h.config.Mark, slices.Concat(h.config.Endpoints, h.extra), h.config.Resolvers)
+	if reflect.DeepEqual(before, *j) {
+		return nil
+	}
+	return j.write()
 }
 
 // Status returns what h has chosen and done. It never waits.

@@ -129,13 +129,14 @@ func (h *Host) choose(c *Config, write bool) error {
 			}
 			c.Mark = j.Mark
 		}
-		j.Mark = c.Mark
 		if l.policy && j.Table == 0 {
 			if j.Table, err = h.k.tableFor(t, c.Mark); err != nil {
 				return err
 			}
 		}
-		j.Endpoints = sortedEndpoints(c.Endpoints)
+		if h.config == nil { // else what is in use stays, until Apply
+			j.announce(c.Mark, c.Endpoints, c.Resolvers)
+		}
 		if !write || reflect.DeepEqual(before, *j) {
 			return nil
 		}
@@ -163,7 +164,8 @@ func (k *kernel) taken() (*taken, error) {
 		t.priorities[r.Priority] = true
 	}
 	for _, j := range otherJournals(k.dir, k.tun) {
-		t.numbers[j.Mark], t.numbers[j.Table], t.slots[j.Slot] = true, true, true
+		t.numbers[j.Mark], t.numbers[j.mark()] = true, true
+		t.numbers[j.Table], t.slots[j.Slot] = true, true
 	}
 	return t, nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Host is what the operating system is told of one TUN. Its methods are safe
@@ -29,6 +30,7 @@ type Host struct {
 	sure    bool             // routed is right, and all of the journal was done by this process
 	config  *Config          // of the last Apply; nil: none
 	extra   []netip.AddrPort // endpoints since then
+	seen    time.Time        // change of the journals' directory that Watch knows of
 	missing bool             // the TUN's namespace does not exist
 	closed  bool
 }
@@ -67,7 +69,8 @@ func validName(name string) bool {
 
 // Choose fills in c.Mark if c needs one, and sets aside a table and priorities
 // for this instance: call it before the sockets are opened, and give them the
-// mark. What was chosen once stays until Close.
+// mark. What was chosen once stays until Close. Another mark than that in use
+// takes effect with Apply.
 func (h *Host) Choose(c *Config) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,6 +124,9 @@ func (h *Host) Apply(ctx context.Context, c Config) (warnings []string, err erro
 		return h.k.warnings, h.wrap(err)
 	}
 	h.config, h.extra = &c, nil
+	if err := h.announce(); err != nil {
+		h.k.warn("other instances do not know of our endpoints, and their kill switches may stop us: %v", err)
+	}
 	return h.k.warnings, nil
 }
 

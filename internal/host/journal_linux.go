@@ -23,11 +23,13 @@ type journal struct {
 	Name  string // the TUN
 	Index int    `json:",omitempty"` // its interface number; 0: it was not there
 	Netns string `json:",omitempty"`
-	Mark  uint32 `json:",omitempty"` // of our own datagrams; 0: none yet
+	Mark  uint32 `json:",omitempty"` // of our own datagrams, see mark; 0: none yet
 	Table uint32 `json:",omitempty"` // of our own; 0: none yet
 	Slot  int    `json:",omitempty"` // tells instances apart, from 1; 0: none yet
-	// Endpoints of the hops on the host's network, for the other instances.
+	// Endpoints of the hops on the host's network, and Resolvers, for the other
+	// instances.
 	Endpoints []netip.AddrPort `json:",omitempty"`
+	Resolvers []netip.Addr     `json:",omitempty"`
 	Changes   entries
 }
 
@@ -178,6 +180,29 @@ func (j *journal) remove(c change) error {
 
 func (j *journal) index(key string) int {
 	return slices.IndexFunc(j.Changes, func(c change) bool { return c.key() == key })
+}
+
+// announce sets, but does not write, what our own datagrams are.
+func (j *journal) announce(mark uint32, endpoints []netip.AddrPort, resolvers []netip.Addr) {
+	j.Mark = mark
+	j.Endpoints, j.Resolvers = sortedEndpoints(endpoints), sortedAddrs(resolvers)
+}
+
+// mark returns the mark of our own datagrams by which the rules and the firewall
+// know them; without those, the one that was chosen.
+func (j *journal) mark() uint32 {
+	mark := j.Mark
+	for _, c := range j.Changes {
+		switch c := c.(type) {
+		case *rule:
+			return c.Mark
+		case *wall:
+			if c.Mark != 0 {
+				mark = c.Mark
+			}
+		}
+	}
+	return mark
 }
 
 // forgetTUN strikes out, but does not write, what went with an earlier TUN.

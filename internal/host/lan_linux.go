@@ -106,6 +106,29 @@ func (k *kernel) connected() (networks map[onLink]bool, names map[int]string, er
 	return networks, names, nil
 }
 
+// others returns the other instances' own datagrams. Before Apply of theirs they
+// ask for the addresses of names.
+func (k *kernel) others() []firewall.Other {
+	var out []firewall.Other
+	for _, j := range otherJournals(k.dir, k.tun) {
+		o := firewall.Other{Mark: j.mark()}
+		for _, e := range j.Endpoints {
+			if e.IsValid() && e.Port() != 0 {
+				o.Endpoints = append(o.Endpoints, e)
+			}
+		}
+		for _, a := range j.Resolvers {
+			if a.IsValid() {
+				o.Resolvers = append(o.Resolvers, a)
+			}
+		}
+		if o.Mark != 0 && len(o.Endpoints)+len(o.Resolvers) > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
 // otherTUNs returns the names of the other instances' TUNs, sorted.
 func (k *kernel) otherTUNs() []string {
 	var out []string

@@ -141,7 +141,7 @@ func (k *kernel) tunnels() ([]tunnel, error) {
 	var out []tunnel
 	for _, j := range otherJournals(k.dir, k.tun) {
 		if len(j.Endpoints) > 0 {
-			out = append(out, tunnel{j.Name, j.Mark, j.Endpoints})
+			out = append(out, tunnel{j.Name, j.mark(), j.Endpoints})
 		}
 	}
 	links, err := k.nl.LinkList()

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RouteTo looks up how our own datagrams reach dst now: those with the mark,
-// from the host and not from Options.Netns. The error wraps ErrNoRoute if they
-// do not.
+// RouteTo looks up how our own datagrams reach dst now: those with the mark that
+// the last Apply was given, or before it that of Choose, from the host and not
+// from Options.Netns. The error wraps ErrNoRoute if they do not.
 func (h *Host) RouteTo(dst netip.Addr) (p Path, err error) {
 	h.mu.Lock()
-	mark, outer := h.journal.Mark, h.k.outer
+	mark, outer := h.journal.mark(), h.k.outer
 	h.mu.Unlock()
 	err = outer.do(func() error {
 		nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)

@@ -3,7 +3,10 @@ package host
 import (
 	"context"
 	"errors"
+	"os"
+	"reflect"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +62,26 @@ func (h *Host) follow() {
 	if err := h.pass(context.Background(), &c); err != nil {
 		h.log.Warn("the host's network has changed, and not all could follow", "err", err)
 	}
+}
+
+// othersChanged reports whether the firewall lets out other than what the other
+// instances' journals say now.
+func (h *Host) othersChanged() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.journal.index((&wall{}).key())
+	if h.closed || h.config == nil || i < 0 {
+		return false
+	}
+	// A journal is replaced by renaming a file. Two changes at once may leave the
+	// directory with one time: look again for a while.
+	info, err := os.Stat(h.k.dir)
+	if err != nil || info.ModTime().Equal(h.seen) && time.Since(h.seen) > 2*look {
+		return false
+	}
+	h.seen = info.ModTime()
+	w := h.journal.Changes[i].(*wall)
+	return !slices.Equal(w.TUNs, h.k.otherTUNs()) || w.KillSwitch && !reflect.DeepEqual(w.Others, h.k.others())
 }
 
 func isRule(e event) bool { return e.what == unix.RTM_NEWRULE || e.what == unix.RTM_DELRULE }

@@ -120,6 +120,7 @@ func (h *Host) wall(c *Config, l layout, v *view) *wall {
 	if l.kill {
 		w.Endpoints = sortedEndpoints(c.Endpoints)
 		w.Resolvers = sortedAddrs(c.Resolvers)
+		w.Others = h.k.others()
 		w.LAN = v.lan
 		w.Exclude = slices.Clone(c.Exclude)
 		if l.v4 && !l.v6 && c.IPv6Direct {

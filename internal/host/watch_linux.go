@@ -77,6 +77,9 @@ func (h *Host) Watch(ctx context.Context, changed func()) error {
 			around = true
 		case <-tick.C:
 			h.lookAgain()
+			if h.othersChanged() {
+				h.follow()
+			}
 		case <-tell:
 			tell = nil
 			h.follow()

@@ -57,17 +57,27 @@ func TestBesideWGQuick(t *testing.T) {
 				tunnels := []netip.AddrPort{host.EntryEndpoint(host.EntryAddr().V4), o.Endpoint()}
 				u := n.WatchUplink(t, nil, host.UplinkOptions{Endpoints: tunnels})
 				before := n.State(t)
+				said := "" // by what is started second, if that is multihop
 				up := func() {
-					if first == "wg-quick" {
-						w.Up(t)
-						i.Up(t)
-					} else {
+					if first == "multihop" {
 						i.Up(t)
 						w.Up(t)
+						return
+					}
+					w.Up(t)
+					var err error
+					if said, err = i.TryUp(); err != nil {
+						t.Fatalf("%v\n%s", err, said)
 					}
 				}
 
 				up()
+				if f.warns != "" && first == "wg-quick" && !strings.Contains(said, "its packets to") {
+					t.Errorf("up does not warn:\n%s", said)
+				}
+				if out, err := n.Multihop(append([]string{"check"}, i.Args...)...); err != nil || f.warns != "" && !strings.Contains(out, "its packets to") {
+					t.Errorf("check does not warn: %v\n%s", err, out)
+				}
 				time.Sleep(time.Second) // for each to hear of the other
 				u.Mark(t)
 				theirs, ours, others := f.theirs, f.ours, f.others

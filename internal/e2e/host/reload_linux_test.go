@@ -8,36 +8,62 @@ import (
 	"multihop/internal/e2e/host"
 )
 
+// A profile is one of those that TestReload changes into one another.
+type profile struct{ name, text string }
+
 // TestReload changes a running profile into every other one of a list: what the
 // host is then told is the same as after an up of that profile, and a reload
 // that changes nothing changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
+	split := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 203.0.113.0/24, 2001:db8:99::/64", 1)
+	covers := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 203.0.113.0/24, 198.51.100.0/24, 2001:db8:99::/64", 1)
+	ipv4 := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 0.0.0.0/0", 1)
+	for _, f := range []struct {
+		name     string
+		profiles []profile
+	}{
+		{"mark chosen", []profile{
+			{"default", hops},
+			{"split", split},
+			{"split, kill switch", "KillSwitch = yes\n" + split},
+			{"split that covers an endpoint", covers},
+			{"IPv4", ipv4},
+			{"IPv6 direct", "IPv6 = direct\n" + ipv4},
+			{"no kill switch, no LAN", "KillSwitch = no\nLAN = deny\n" + hops},
+			{"exclude", "Exclude = 9.9.9.0/24, 2620:fe::/48\n" + hops},
+			{"DNS", "DNS = exit\n" + hops},
+			{"MTU, other DNS", "MTU = 1400\nDNS = 10.64.0.1 via entry, corp.example\n" + hops},
+		}},
+		{"mark given", []profile{
+			{"default", "FwMark = 0x77\n" + hops},
+			{"table", "FwMark = 0x77\nTable = 1234\n" + hops},
+			{"table, split", "FwMark = 0x77\nTable = 1235\n" + split},
+			{"table off", "FwMark = 0x77\nTable = off\n" + hops},
+			{"split, kill switch", "FwMark = 0x77\nKillSwitch = yes\n" + split},
+		}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			reloads(t, f.profiles)
+		})
+	}
+}
+
+func reloads(t *testing.T, profiles []profile) {
 	n := builds.Network(t)
 	r := n.StartRelays(t)
 	a := host.EntryAddr().V4
 	n.Write(t, "/etc/multihop", r.EntryFile(a, everything, "DNS = 10.64.0.1"))
 	n.Write(t, "/etc/multihop", r.ExitFile(a, everything, "DNS = 10.65.0.1"))
-	split := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 203.0.113.0/24, 2001:db8:99::/64", 1)
-	covers := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 203.0.113.0/24, 198.51.100.0/24, 2001:db8:99::/64", 1)
-	ipv4 := strings.Replace(hops, "Via = entry", "Via = entry\nRoutes = 0.0.0.0/0", 1)
-	profiles := []struct{ name, text string }{
-		{"default", "[Interface]\n" + hops},
-		{"split", "[Interface]\n" + split},
-		{"split, kill switch", "[Interface]\nKillSwitch = yes\n" + split},
-		{"split that covers an endpoint", "[Interface]\n" + covers},
-		{"IPv4", "[Interface]\n" + ipv4},
-		{"IPv6 direct", "[Interface]\nIPv6 = direct\n" + ipv4},
-		{"no kill switch, no LAN", "[Interface]\nKillSwitch = no\nLAN = deny\n" + hops},
-		{"mark, exclude", "[Interface]\nFwMark = 0x77\nExclude = 9.9.9.0/24, 2620:fe::/48\n" + hops},
-		{"DNS", "[Interface]\nDNS = exit\n" + hops},
-		{"MTU, other DNS", "[Interface]\nMTU = 1400\nDNS = 10.64.0.1 via entry, corp.example\n" + hops},
-		{"table", "[Interface]\nTable = 1234\nFwMark = 0x78\n" + hops},
+	write := func(p profile) {
+		n.Write(t, "/etc/multihop", host.File{Name: "office.conf", Text: "[Interface]\n" + p.text})
 	}
 	before := n.State(t)
+	i := n.Instance(t, "office", "office")
 	fresh := make([]string, len(profiles))
 	for k, p := range profiles {
-		i := n.Profile(t, host.File{Name: "office.conf", Text: p.text})
+		write(p)
 		i.Up(t)
 		fresh[k] = unnumbered(n.State(t))
 		i.Down(t)
@@ -46,13 +72,13 @@ func TestReload(t *testing.T) {
 
 	for from, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
-			i := n.Profile(t, host.File{Name: "office.conf", Text: p.text})
+			write(p)
 			i.Up(t)
 			for to, q := range profiles {
-				n.Write(t, "/etc/multihop", host.File{Name: "office.conf", Text: q.text})
+				write(q)
 				i.Reload(t)
 				sameAs(t, n, fresh[to], "from "+p.name+" to "+q.name)
-				n.Write(t, "/etc/multihop", host.File{Name: "office.conf", Text: p.text})
+				write(p)
 				i.Reload(t)
 				sameAs(t, n, fresh[from], "from "+q.name+" back to "+p.name)
 				if t.Failed() {
@@ -61,7 +87,7 @@ func TestReload(t *testing.T) {
 			}
 			v4, v6 := site()
 			switch p.name {
-			case "default", "split", "mark, exclude", "MTU, other DNS":
+			case "default", "split", "exclude", "split, kill switch", "MTU, other DNS":
 				sees(t, n, v4, host.Inner().V4)
 				sees(t, n, v6, host.Inner().V6)
 			case "IPv6 direct":
@@ -74,9 +100,38 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// numbers are the marks and tables of TestReload. A reload may keep the chosen
-// ones that it has.
-var numbers = regexp.MustCompile(`\b(0x0*(77|78|ce54)|119|120|1234|52820)\b`)
+// TestReloadRefused reloads what a running instance cannot become: it says so,
+// and goes on as it was.
+func TestReloadRefused(t *testing.T) {
+	t.Parallel()
+	n := builds.Network(t)
+	r := n.StartRelays(t)
+	i := n.Profile(t, host.File{Name: "office.conf", Text: "[Interface]\n" + hops}, files(r)...)
+	i.Up(t)
+	bothHops(t, n)
+	up := n.State(t)
+	for _, f := range []struct{ name, text, says string }{
+		{"mark", "[Interface]\nFwMark = 0x77\n" + hops, "FwMark"},
+		{"namespace", "[Interface]\nNetns = apps\n" + hops, "Netns"},
+		{"unknown key", "[Interface]\nColour = blue\n" + hops, "Colour"},
+		{"unknown hop", "[Interface]\n" + strings.Replace(hops, "Via = entry", "Via = moon", 1), "moon"},
+		{"no file", "[Interface]\n" + strings.Replace(hops, "exit.conf", "none.conf", 1), "none.conf"},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			n.Write(t, "/etc/multihop", host.File{Name: "office.conf", Text: f.text})
+			if out, err := n.Multihop("reload", "office"); err == nil || !strings.Contains(out, f.says) {
+				t.Errorf("%v, want a refusal that names %s:\n%s", err, f.says, out)
+			}
+			n.Same(t, up, "after the refusal")
+			bothHops(t, n)
+		})
+	}
+	i.Down(t)
+}
+
+// numbers are the mark and the tables that are chosen. A reload may keep those
+// that it has.
+var numbers = regexp.MustCompile(`\b(0x0*(77|ce54)|119|52820)\b`)
 
 // unnumbered is a state without them.
 func unnumbered(state string) string { return numbers.ReplaceAllString(state, "N") }

@@ -113,6 +113,14 @@ func (f *Forest) route(a netip.Addr) *Route {
 	return best
 }
 
+// Serves returns the name of the hop that packets to an address go to now; "": none.
+func (f *Forest) Serves(a netip.Addr) string {
+	if h := f.serves(f.route(a)); h != nil {
+		return h.Name
+	}
+	return ""
+}
+
 // serves returns the hop that a route gives packets to now; nil: none.
 func (f *Forest) serves(r *Route) *Hop {
 	if r == nil || r.Target == "" {

@@ -1,0 +1,42 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const profileSuffix = ".profile"
+
+// SetProfile writes down, in dir, which profile the instance name runs, for as
+// long as what it does stands: until ForgetProfile, and so also after a crash.
+func SetProfile(dir, name, profile string) error {
+	if profile == "" {
+		return ForgetProfile(dir, name)
+	}
+	return os.WriteFile(filepath.Join(dir, name+profileSuffix), []byte(profile+"\n"), 0o600)
+}
+
+// ForgetProfile undoes SetProfile. It is idempotent.
+func ForgetProfile(dir, name string) error {
+	err := os.Remove(filepath.Join(dir, name+profileSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// OfProfile returns the names of the instances in dir that run a profile, or did
+// when they crashed.
+func OfProfile(dir, profile string) []string {
+	paths, _ := filepath.Glob(filepath.Join(dir, "*"+profileSuffix)) // only a bad pattern fails
+	var names []string
+	for _, p := range paths {
+		if text, err := os.ReadFile(p); err == nil && strings.TrimSpace(string(text)) == profile {
+			names = append(names, strings.TrimSuffix(filepath.Base(p), profileSuffix))
+		}
+	}
+	return names
+}
