@@ -123,6 +123,7 @@ func TestFailover(t *testing.T) {
 		}, "out", "in", siblingTunnel, entryTunnel, 0, "", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			p := newPair(t, tt.probing)
 			p.start()
 			p.through(t, far, exitTunnel, 10*time.Second)
@@ -179,6 +180,7 @@ func TestFlapping(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
+	t.Parallel()
 	p := newPair(t, false)
 	p.start()
 	far := farNet.Addr().Next()
@@ -210,6 +212,7 @@ func TestFlapping(t *testing.T) {
 
 // TestAllSilent: when nobody answers, nothing moves.
 func TestAllSilent(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, false)
 	p.start()
 	far := farNet.Addr().Next()
@@ -233,6 +236,7 @@ func TestAllSilent(t *testing.T) {
 // TestSwitchKeepsOthers: while a group switches, packets of other routes all
 // arrive.
 func TestSwitchKeepsOthers(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, false)
 	p.cfg.Routes = append(p.cfg.Routes, Route{Prefix: netip.MustParsePrefix("203.0.113.128/25"), Hop: "entry"})
 	p.start()

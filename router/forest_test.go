@@ -74,11 +74,23 @@ func newForest(t *testing.T, seed uint64) *forest {
 				via = ""
 			}
 		}
+		if n := len(f.model.Groups); n > 0 && f.rnd.IntN(4) == 0 {
+			if g := f.model.Groups[f.rnd.IntN(n)]; depth[g.Name] < forestDepth {
+				via = g.Name
+			}
+		}
 		name := "h" + strconv.Itoa(i)
 		depth[name] = depth[via] + 1
 		f.addHop(i, name, via)
+		if i > 1 && f.rnd.IntN(8) == 0 {
+			g := f.addGroup()
+			depth[g.Name] = max(depth[g.Hops[0]], depth[g.Hops[1]])
+		}
 	}
-	f.chooseGroups()
+	for i := range f.cfg.Hops {
+		f.takeDown(i, f.rnd.IntN(8) == 0)
+	}
+	f.model.Settle()
 	f.chooseRoutes()
 	return f
 }
@@ -117,24 +129,25 @@ func (f *forest) addHop(i int, name, via string) {
 		Peers: []Peer{{PublicKey: relay.PublicKey(), Endpoint: relay.Endpoint().String(), AllowedIPs: everything}}})
 }
 
-// chooseGroups makes groups of leaves, and takes some hops down.
-func (f *forest) chooseGroups() {
-	n := len(f.model.Hops)
-	for i := range f.rnd.IntN(4) {
-		a, b := f.rnd.IntN(n), f.rnd.IntN(n)
-		if a == b {
-			continue
-		}
-		g := naive.Group{Name: "g" + strconv.Itoa(i), Hops: []string{f.model.Hops[a].Name, f.model.Hops[b].Name}}
-		f.model.Groups = append(f.model.Groups, g)
-		f.cfg.Groups = append(f.cfg.Groups, Group{Name: g.Name, Hops: g.Hops, Return: time.Hour})
-	}
-	for i := range n {
-		f.takeDown(i, f.rnd.IntN(8) == 0)
-	}
+// addGroup makes a group of two hops.
+func (f *forest) addGroup() naive.Group {
+	two := f.rnd.Perm(len(f.model.Hops))[:2]
+	g := naive.Group{Name: "g" + strconv.Itoa(len(f.model.Groups)), Hops: []string{f.model.Hops[two[0]].Name, f.model.Hops[two[1]].Name}}
+	f.model.Groups = append(f.model.Groups, g)
+	f.cfg.Groups = append(f.cfg.Groups, Group{Name: g.Name, Hops: g.Hops, Return: time.Hour})
+	return g
 }
 
-func (f *forest) takeDown(i int, down bool) { f.model.Hops[i].Down, f.cfg.Hops[i].Down = down, down }
+// takeDown takes a hop down, or up again. Its relay stops meanwhile: it would go
+// on sending to where the hop was.
+func (f *forest) takeDown(i int, down bool) {
+	if down {
+		f.relays[f.cfg.Hops[i].Name].Stop()
+	} else {
+		must(f.t, f.relays[f.cfg.Hops[i].Name].Start())
+	}
+	f.model.Hops[i].Down, f.cfg.Hops[i].Down = down, down
+}
 
 // chooseRoutes makes random routes of every kind.
 func (f *forest) chooseRoutes() {
@@ -331,7 +344,10 @@ func (f *forest) drops() map[string]uint64 {
 	}
 	for _, h := range s.Hops {
 		for name, n := range h.Drops {
-			if name != "device_out" && name != "device_in" { // what is under way
+			switch name {
+			case "device_out", "device_in": // what is under way
+			case "carrier_down": // handshakes of hops whose carrier is down
+			default:
 				sum[name] += n
 			}
 		}

@@ -81,6 +81,7 @@ func TestNameAtStart(t *testing.T) {
 		{"exit", "exit.example", exitAddr, farNet.Addr().Next(), nearNet.Addr().Next()},
 	} {
 		t.Run(tt.hop, func(t *testing.T) {
+			t.Parallel()
 			var names nameserver
 			var events eventLog
 			l := newLab(t, &Options{Resolve: names.resolve, OnEvent: events.add})
@@ -149,6 +150,7 @@ func TestNameMoves(t *testing.T) {
 		{"the old address answers", exitAddr, siblingAddr},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			moves := tt.second == exitAddr
 			var names nameserver
 			var events eventLog

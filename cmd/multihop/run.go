@@ -59,7 +59,8 @@ their family, are rejected; they never take another way.
 
 With a default route (0.0.0.0/0, ::/0, or what amounts to it) nothing leaves
 beside the tunnel, whatever becomes of it: --kill-switch. Directly connected
-private networks stay reachable: --lan. The DNS of the innermost file is used,
+private networks stay reachable, but for DNS: --lan. (Denied, that cuts off what
+this host forwards for, such as containers, too.) The DNS of the innermost file is used,
 through its hop: --dns. An IPv4 default without an IPv6 one makes IPv6
 unreachable: --ipv6. What a crash leaves keeps the host closed; the next start of
 the same name takes it over, and "multihop down" undoes it.
@@ -68,6 +69,11 @@ A carried hop has the MTU of its carrier less 60 bytes (80 for an IPv6 endpoint,
 or a name), and IPv6 needs 1280: in a deep chain the innermost hops reject it.
 With --fragment their datagrams travel in fragments, and each keeps an MTU of
 1280, at the cost of more packets.
+
+Hooks are run by bash as wg-quick runs them: PreUp before the TUN exists, PostUp
+once everything is set up, PreDown while it still is, PostDown when nothing is.
+Each has a minute, and little of the environment. PreUp and PostUp that fail undo
+the start. With hooks no privilege is given up.
 
 While it runs, "multihop show", "status" and "route get" ask it, "reload" has it
 read its files again, and each hop is an interface NAME.HOP for "wg show". It

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,16 +17,20 @@ func SetProfile(dir, name, profile string) error {
 	if profile == "" {
 		return ForgetProfile(dir, name)
 	}
-	return os.WriteFile(filepath.Join(dir, name+profileSuffix), []byte(profile+"\n"), 0o600)
+	err := os.WriteFile(filepath.Join(dir, name+profileSuffix), []byte(profile+"\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return nil
 }
 
 // ForgetProfile undoes SetProfile. It is idempotent.
 func ForgetProfile(dir, name string) error {
 	err := os.Remove(filepath.Join(dir, name+profileSuffix))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("control: %w", err)
 	}
-	return err
+	return nil
 }
 
 // OfProfile returns the names of the instances in dir that run a profile, or did

@@ -37,7 +37,9 @@
 // but for the prefixes that are thrown back to it. Of the LAN, those are only the
 // private and link-local networks of the host's own addresses, and none inside a
 // private prefix that is routed by name. Further instances have the next pair of
-// priorities and the next table.
+// priorities and the next table. The kill switch of each lets out the others' own
+// datagrams as it does its own, by what their journals say: within a second of a
+// change of theirs.
 //
 // Other routes go to the table main, with guards whose metric comes right after
 // theirs: a route of the host for the same prefix and a larger metric stays,

@@ -13,15 +13,16 @@ import (
 
 // journaled returns a journal with every kind of change.
 func journaled(dir string) *journal {
-	return &journal{path: dir + "/mh0.json", Name: "mh0", Index: 4, Netns: "apart", Mark: 1, Table: 2, Slot: 3, Changes: entries{
-		&namespace{"apart"},
-		&wall{firewall.Config{Table: "multihop-mh0", TUN: "mh0", KillSwitch: true, Mark: 1, Exclude: parse("10.0.0.0/8"),
-			Endpoints: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::1]:5")}}},
-		&sysctl{Path: "net/ipv4/conf/all/arp_ignore", Value: "1", Before: "0"},
-		&linkMTU{1420, 1500}, &address{netip.MustParseAddr("fd00::2")}, &linkUp{}, &place{2, true, lastMetric},
-		&rule{true, 5211, 1, true, 2},
-		&dns{resolv.Record{Settings: resolv.Settings{Link: "mh0", Servers: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}},
-	}}
+	return &journal{path: dir + "/mh0.json", Name: "mh0", Index: 4, Netns: "apart", Mark: 1, Table: 2, Slot: 3,
+		Resolvers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}, Changes: entries{
+			&namespace{"apart"},
+			&wall{firewall.Config{Table: "multihop-mh0", TUN: "mh0", KillSwitch: true, Mark: 1, Others: []firewall.Other{{Mark: 2}}, Exclude: parse("10.0.0.0/8"),
+				Endpoints: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::1]:5")}}},
+			&sysctl{Path: "net/ipv4/conf/all/arp_ignore", Value: "1", Before: "0"},
+			&linkMTU{1420, 1500}, &address{netip.MustParseAddr("fd00::2")}, &linkUp{}, &place{2, true, lastMetric},
+			&rule{true, 5211, 1, true, 2},
+			&dns{resolv.Record{Settings: resolv.Settings{Link: "mh0", Servers: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}},
+		}}
 }
 
 func TestJournal(t *testing.T) {

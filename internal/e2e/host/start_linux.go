@@ -21,7 +21,7 @@ type Builds struct {
 
 // parallel is how many tests of a package run at once, however few processors
 // there are: they wait most of the time.
-const parallel = "4"
+const parallel = "6"
 
 // Main runs the tests of m in turn with those of other packages, for TestMain,
 // and returns their exit code.
