@@ -13,8 +13,9 @@ import (
 type Options struct {
 	// Control is called for each socket before it is bound, as
 	// net.ListenConfig.Control is: network is "udp4" or "udp6". Its error fails
-	// Open. Options that it sets win over the bind's own. On systems other than
-	// Linux and Android, Open fails if it is set: errors.ErrUnsupported.
+	// Open. Options that it sets win over the bind's own. It is also called for
+	// the socket that asks for a path MTU, which sends nothing. On systems other
+	// than Linux and Android, Open fails if it is set: errors.ErrUnsupported.
 	Control func(network, address string, c syscall.RawConn) error
 
 	// PathMTU is told the MTU of the route to dst, in bytes of whole IP packets,

@@ -24,7 +24,7 @@ const (
 	// minutes.
 	limit = 4 * time.Minute
 
-	startTime = 15 * time.Second
+	startTime = 30 * time.Second
 )
 
 func count(t *testing.T) int {
