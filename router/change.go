@@ -87,10 +87,11 @@ func (c *change) listens() bool {
 
 // unlisten opens the socket where it was.
 func (c *change) unlisten(p *port) {
-	c.unmark(p)
 	if err := c.hop.listenAt(p, c.port); err != nil {
 		c.hop.fail(p, err)
+		return
 	}
+	c.unmark(p)
 }
 
 func (c *change) unmark(p *port) {

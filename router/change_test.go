@@ -1,11 +1,14 @@
 package router
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
 
 	"multihop/internal/memnet"
 )
@@ -232,5 +235,45 @@ func TestChangePortsInTurn(t *testing.T) {
 	}
 	if _, ok := l.exchange(far, 10*time.Second); !ok || exit.Load() != 0 {
 		t.Fatalf("path: %v, handshake messages: %d", ok, exit.Load())
+	}
+}
+
+// A pickyBind refuses one mark.
+type pickyBind struct{ conn.Bind }
+
+var errPicky = errors.New("13 brings bad luck")
+
+func (b *pickyBind) SetMark(mark uint32) error {
+	if mark == 13 {
+		return errPicky
+	}
+	return b.Bind.SetMark(mark)
+}
+
+// TestChangeRefusedMark: a mark that the system refuses fails the Apply, and what
+// it had changed before, a port, is undone.
+func TestChangeRefusedMark(t *testing.T) {
+	var l *lab
+	l = newLab(t, &Options{Bind: func(string) conn.Bind { return &pickyBind{l.net.Bind(clientAddr, clientAddr6)} }})
+	second := l.cfg.Hops[2]
+	second.Name, second.Via, second.PrivateKey, second.Addrs = "second", "", NewPrivateKey(), addrs("10.9.0.2")
+	l.cfg.Hops = append(l.cfg.Hops, second)
+	l.start()
+	far := farNet.Addr().Next()
+	if _, ok := l.exchange(far, 10*time.Second); !ok {
+		t.Fatal("no path")
+	}
+	entry, port := countHandshakes(l.entry), l.hop("entry").ListenPort
+	l.cfg.Hops[0].ListenPort, l.cfg.Hops[0].FwMark, l.cfg.Hops[3].FwMark = 40005, 7, 13
+	p, err := Compile(l.cfg)
+	must(t, err)
+	if err := l.r.Apply(t.Context(), p); !errors.Is(err, errPicky) {
+		t.Fatalf("error %v", err)
+	}
+	if h := l.hop("entry"); h.ListenPort != port || h.Down || strings.Contains(l.uapiOf("entry"), "fwmark") {
+		t.Errorf("%+v\n%s", h, l.uapiOf("entry"))
+	}
+	if _, ok := l.exchange(far, 10*time.Second); !ok || entry.Load() != 0 {
+		t.Errorf("path: %v, handshake messages: %d", ok, entry.Load())
 	}
 }

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -102,10 +101,6 @@ func (a Action) String() string {
 	}
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
-
-// ErrUnsupported is wrapped by a ConfigError about a setting that this version
-// refuses rather than ignores.
-var ErrUnsupported = errors.New("not supported yet")
 
 // A ConfigError says which setting of which hop is wrong.
 type ConfigError struct {

@@ -59,11 +59,12 @@ func show(ctx context.Context, w io.Writer, dir string, args []string, asJSON bo
 		names = []string{name}
 	}
 	shown := 0
-	var errs []error
+	var errs, crashed []error
 	for _, name := range names {
 		s, err := askStatus(ctx, dir, name)
 		if left := leftBy(dir, name); notRunning(err) && left != "" {
-			err = fmt.Errorf("%w: %s", err, left)
+			crashed = append(crashed, fmt.Errorf("%w: %s", err, left))
+			continue
 		} else if len(args) == 0 && notRunning(err) {
 			continue // a socket alone
 		}
@@ -77,6 +78,13 @@ func show(ctx context.Context, w io.Writer, dir string, args []string, asJSON bo
 		shown++
 		if err := printStatus(w, s, asJSON); err != nil {
 			return err
+		}
+	}
+	if shown == 0 {
+		errs = append(errs, crashed...)
+	} else if !asJSON { // said, but no reason to fail: what was asked about runs
+		for _, err := range crashed {
+			fmt.Fprintf(w, "\nnote: %v\n", err)
 		}
 	}
 	if shown == 0 && len(errs) == 0 {

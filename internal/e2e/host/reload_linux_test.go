@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"multihop/internal/e2e/host"
 )
@@ -66,7 +67,7 @@ func reloads(t *testing.T, profiles []profile) {
 	for k, p := range profiles {
 		write(p)
 		i.Up(t)
-		fresh[k] = unnumbered(n.State(t))
+		fresh[k] = unnumbered(settled(t, n))
 		i.Down(t)
 	}
 	n.Same(t, before, "after ups and downs")
@@ -99,6 +100,23 @@ func reloads(t *testing.T, profiles []profile) {
 			n.Same(t, before, "after down")
 		})
 	}
+}
+
+// settled is the host's state once it has stayed the same for a while: who
+// watches the network looks at what up did, too.
+func settled(t *testing.T, n *host.Network) string {
+	t.Helper()
+	last := n.State(t)
+	for range 20 {
+		time.Sleep(300 * time.Millisecond)
+		next := n.State(t)
+		if next == last {
+			return next
+		}
+		last = next
+	}
+	t.Fatal("the host's state does not settle")
+	return ""
 }
 
 // TestReloadRefused reloads what a running instance cannot become: it says so,
