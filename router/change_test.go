@@ -203,11 +203,12 @@ func TestChangeKeys(t *testing.T) {
 			if _, ok := l.exchange(far, 10*time.Second); !ok {
 				t.Fatal("no path")
 			}
+			time.Sleep(100 * time.Millisecond) // a peer takes no two initiations within 20 ms
 			entry, exit := countHandshakes(l.entry), countHandshakes(l.exit)
 			tt.change(t, l)
 			l.apply()
 			eventually(t, 3*time.Second, "a handshake, at once", func() bool { return entry.Load() > 0 })
-			if _, ok := l.exchange(far, 10*time.Second); !ok {
+			if _, ok := l.exchange(far, 4*time.Second); !ok { // the next try would be after 5
 				t.Fatal("no path with the new key")
 			}
 			if n := exit.Load(); n != 0 {
