@@ -141,7 +141,9 @@ func (in *instance) hostConfig(d *desired, plan *router.Plan, hops []router.Hop)
 		Exclude: s.Exclude,
 	}
 	for _, r := range plan.Routes {
-		h.Routes = append(h.Routes, host.Route{Prefix: r.Prefix, MTU: r.MTU, Reject: r.Reject != ""})
+		for _, p := range prefixesOf(r) {
+			h.Routes = append(h.Routes, host.Route{Prefix: p, MTU: r.MTU, Reject: r.Reject != ""})
+		}
 	}
 	for _, hop := range hops {
 		h.Tunnel = append(h.Tunnel, hop.Addrs...)
@@ -159,6 +161,14 @@ func (in *instance) hostConfig(d *desired, plan *router.Plan, hops []router.Hop)
 		h.DNS.Search = c.Search
 	}
 	return h
+}
+
+// prefixesOf returns the prefixes of a route: one, or a large set.
+func prefixesOf(r router.PlanRoute) []netip.Prefix {
+	if r.Prefix.IsValid() {
+		return append([]netip.Prefix{r.Prefix}, r.Prefixes...)
+	}
+	return r.Prefixes
 }
 
 // endpoints returns the addresses that datagrams of hops on the host's network

@@ -152,8 +152,10 @@ func (in *instance) syncRouteMTUs() {
 		if !changed || r.Reject != "" {
 			continue
 		}
-		if err := in.host.SetRouteMTU(r.Prefix, mtu); err != nil {
-			in.log.Warn("a route keeps its MTU", "route", r.Prefix, "mtu", mtu, "err", err)
+		for _, p := range prefixesOf(r) {
+			if err := in.host.SetRouteMTU(p, mtu); err != nil {
+				in.log.Warn("a route keeps its MTU", "route", p, "mtu", mtu, "err", err)
+			}
 		}
 	}
 	for hop, mtu := range now {

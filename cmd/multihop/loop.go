@@ -23,8 +23,10 @@ func (l loop) String() string {
 // loopAt finds a route of a plan that covers an endpoint of hop.
 func loopAt(plan *router.Plan, hop string, endpoint netip.Addr) (loop, bool) {
 	for _, r := range plan.Routes {
-		if r.Prefix.Contains(endpoint.Unmap()) {
-			return loop{r.Prefix, hop, endpoint}, true
+		for _, p := range prefixesOf(r) {
+			if p.Contains(endpoint.Unmap()) {
+				return loop{p, hop, endpoint}, true
+			}
 		}
 	}
 	return loop{}, false

@@ -28,11 +28,15 @@ func writePlan(w io.Writer, tun string, plan *router.Plan, leftOut []conf.LeftOu
 	}
 	fmt.Fprintln(t, "\nROUTE\tHOPS\tMTU")
 	for _, r := range plan.Routes {
+		what := r.Prefix.String()
+		if len(r.Prefixes) > 0 {
+			what = fmt.Sprintf("%d prefixes", len(r.Prefixes))
+		}
 		if r.Reject != "" {
-			fmt.Fprintf(t, "%s\trejected: %s\t-\n", r.Prefix, r.Reject)
+			fmt.Fprintf(t, "%s\trejected: %s\t-\n", what, r.Reject)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\n", r.Prefix, strings.Join(r.Path, " > "), r.MTU)
+		fmt.Fprintf(t, "%s\t%s\t%d\n", what, strings.Join(r.Path, " > "), r.MTU)
 	}
 	if len(plan.Routes) == 0 {
 		fmt.Fprintln(t, "none")

@@ -50,6 +50,7 @@ func TestBesideWGQuick(t *testing.T) {
 	} {
 		for _, first := range []string{"wg-quick", "multihop"} {
 			t.Run(f.name+", "+first+" first", func(t *testing.T) {
+				t.Parallel()
 				n := builds.Network(t)
 				r, o := n.StartRelays(t), n.StartOther(t)
 				w := n.WGQuick(t, o.File("other.conf", f.allowed))

@@ -50,6 +50,7 @@ func TestRoam(t *testing.T) {
 	} {
 		for _, like := range host.EntryAddr().Both() {
 			t.Run(fmt.Sprintf("%s, endpoint %v", f.name, like), func(t *testing.T) {
+				t.Parallel()
 				n := builds.Network(t)
 				r := n.StartRelays(t)
 				u := n.WatchUplink(t, nil, host.UplinkOptions{})
@@ -62,7 +63,7 @@ func TestRoam(t *testing.T) {
 				f.roam(n)
 				s.moves(t, roamTime)
 				time.Sleep(time.Second)
-				s.moves(t, time.Second)
+				s.moves(t, roamTime)
 				s.close(t)
 				bothHops(t, n)
 				u.None(t, f.name)
