@@ -40,7 +40,13 @@ func (h *Host) restore(pending []event, overflow bool) (around bool) {
 	}
 	switch {
 	case all:
-		h.restoreIf(func(c change) bool { _, ok := c.(*dns); return !ok }) // watchDNS sees to that
+		h.restoreIf(func(c change) bool {
+			switch c.(type) {
+			case *dns, *linkMTU: // watchDNS sees to that; whoever sets another MTU means it
+				return false
+			}
+			return true
+		})
 		h.restoreRoutes()
 	case rules:
 		h.restoreIf(func(c change) bool { _, ok := c.(*rule); return ok })

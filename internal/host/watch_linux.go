@@ -23,7 +23,7 @@ const (
 )
 
 // Watch restores, within a second, what others undo of what Apply did - rules,
-// routes, the firewall, settings, DNS - and has routes and firewall follow the
+// routes, the firewall, settings, DNS, but not the TUN's MTU - and has routes and firewall follow the
 // networks that the host is connected to. It calls changed, from the calling
 // goroutine and a few times a second at most, after anything of the host's network
 // changed that is not ours: the way to the endpoints may be another. It begins with

@@ -68,7 +68,7 @@ func TestWatchRestores(t *testing.T) {
 		{"address deleted", splitConfig, "ip addr del 10.64.0.2/32 dev mh0"},
 		{"all addresses deleted", splitConfig, "ip addr flush dev mh0"},
 		{"TUN set down", fullConfig, "ip link set down dev mh0"},
-		{"MTU changed", fullConfig, "ip link set mtu 1300 dev mh0"},
+		{"MTU too small for IPv6 for a moment", fullConfig, "ip link set mtu 1000 dev mh0; ip link set mtu 1412 dev mh0"},
 		{"setting changed", fullConfig, "echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark"},
 		{"another setting changed", fullConfig, "echo 0 > /proc/sys/net/ipv4/conf/all/arp_ignore"},
 		{"firewall flushed", fullConfig, "nft flush ruleset"},
@@ -90,6 +90,21 @@ func TestWatchRestores(t *testing.T) {
 			must(t, h.Close())
 			sameState(t, before)
 		})
+	}
+}
+
+// Whoever sets another MTU means it.
+func TestWatchLeavesMTU(t *testing.T) {
+	needTools(t)
+	newHost(t)
+	h := openHost(t, t.TempDir())
+	apply(t, h, fullConfig())
+	was := told(t)
+	watch(t, h)
+	run(t, "ip link set mtu 1300 dev mh0; ip -4 rule del priority 5211")
+	backWithin(t, 2*time.Second, strings.ReplaceAll(was, "mh0 1412 up", "mh0 1300 up"))
+	if !strings.Contains(told(t), "mh0 1300 up") {
+		t.Error("the MTU is not what it was set to")
 	}
 }
 

@@ -59,6 +59,7 @@ func newResolvedHost(t *testing.T) *resolvedHost {
 	}
 	h.write("/run/bus.conf", busConf)
 	h.write("/run/dbus/.keep", "")
+	h.write("/run/systemd/netif/links/.keep", "") // resolved watches the folder from its start
 	h.symlink("../run/systemd/resolve/stub-resolv.conf", resolvConf)
 	h.eth0 = newWire(t, "eth0", "192.0.2.2/24")
 	h.mh0 = newWire(t, "mh0", "10.64.0.2/24")
@@ -292,9 +293,12 @@ func TestNetworkd(t *testing.T) {
 	}
 	h := newResolvedHost(t)
 	told := networkd(t)
-	h.write(fmt.Sprintf("/run/systemd/netif/links/%d", h.indexOf("mh0")), "ADMIN_STATE=configured\nOPER_STATE=routable\n")
 	wait(t, "resolved knows", func() bool {
-		h.write("/run/systemd/netif/links/.keep", "") // a change, to look again
+		// It takes notice of a file that is moved there, as networkd does.
+		h.write("/run/systemd/netif/new", "ADMIN_STATE=configured\nOPER_STATE=routable\n")
+		if err := os.Rename("/run/systemd/netif/new", fmt.Sprintf("/run/systemd/netif/links/%d", h.indexOf("mh0"))); err != nil {
+			t.Fatal(err)
+		}
 		return exec.Command("busctl", "call", resolve1, resolve1Path, resolve1Manager, "RevertLink", "i", fmt.Sprint(h.indexOf("mh0"))).Run() != nil
 	})
 	r := h.up(settings("mh0", "10.64.0.1"))
