@@ -164,7 +164,7 @@ func FuzzDemux(f *testing.F) {
 		if d.entry.hop.pieces.Load().Stats().In > 0 {
 			d.entry.hop.pieces.Store(frag.NewReassembler(nil))
 		}
-		for n := 0; n < 16 && len(b) > 2; n++ {
+		for n := 0; n < 4 && len(b) > 2; n++ {
 			size := min(int(binary.BigEndian.Uint16(b)), len(b)-2)
 			d.check(t, b[2:2+size])
 			b = b[2+size:]
