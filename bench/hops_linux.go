@@ -10,8 +10,20 @@ import (
 
 // A rounds measures subjects in turn, round after round.
 type rounds struct {
-	o   *options
-	rec *record
+	o       *options
+	rec     *record
+	machine machine
+	until   time.Time // no round of the section may end later
+}
+
+// enough reports whether there is no time for another round like those n which
+// began then.
+func (r *rounds) enough(n int, begun time.Time) bool {
+	late := time.Now().Add(time.Since(begun) / time.Duration(n)).After(r.until)
+	if late {
+		r.o.progress("no time for more than %d rounds: see -limit", n)
+	}
+	return late
 }
 
 // Metrics of a transfer, with the way of the data behind them.
@@ -63,6 +75,7 @@ func (r *rounds) drops(k key, c *client) {
 // alternate calls measure with each subject, round after round, each in a lab of
 // its own, until the medians of those metrics settle. An odd round goes backwards.
 func (r *rounds) alternate(section int, l *lab, subjects []subject, measure func(l *lab, s subject, round int), metrics ...string) {
+	begun := time.Now()
 	for n := range r.o.most {
 		for i := range subjects {
 			s := subjects[i]
@@ -74,7 +87,7 @@ func (r *rounds) alternate(section int, l *lab, subjects []subject, measure func
 				l.Fatalf("%s: %v", s.name, err)
 			}
 		}
-		if n+1 >= r.o.least && r.rec.settled(section, metrics...) {
+		if n+1 >= r.o.least && r.rec.settled(section, metrics...) || r.enough(n+1, begun) {
 			return
 		}
 	}

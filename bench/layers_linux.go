@@ -117,18 +117,22 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 	}
 	return inLab(name, func(l *lab) {
 		t := newTower(l, r.o.programs, slices.Max(counts), fragments)
-		for _, n := range counts {
-			subjects := []layered{{"nested wireguard-go", t.nested}}
-			for _, b := range builds {
-				subjects = append(subjects, layered{b.name, func(l *lab, n int) *client { return t.multihop(l, b, n) }})
-			}
-			for round := range r.o.layerRounds {
+		subjects := []layered{{"nested wireguard-go", t.nested}}
+		for _, b := range builds {
+			subjects = append(subjects, layered{b.name, func(l *lab, n int) *client { return t.multihop(l, b, n) }})
+		}
+		begun := time.Now()
+		for round := range r.o.layerRounds {
+			for _, n := range counts {
 				for _, s := range subjects {
 					r.o.progress("section %d, %s: %d, round %d: %s", section, name, n, round+1, s.name)
-					if err := l.sub(func(l *lab) { r.layer(section, l, t, s, n) }); err != nil {
+					if err := l.sub(func(l *lab) { r.layer(section, l, t, s, n, round == 0) }); err != nil {
 						r.o.progress("%v", err)
 					}
 				}
+			}
+			if r.enough(round+1, begun) {
+				return
 			}
 		}
 	})
@@ -140,8 +144,9 @@ type layered struct {
 }
 
 // layer measures n layers: whether they work (a ping of 32 bytes and a hashed
-// MiB), and how well.
-func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int) {
+// MiB), and how well; the first time also the largest payload, which does not
+// vary.
+func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bool) {
 	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
 	works := 0.0
 	defer func() { r.add(k, "works", "", works) }()
@@ -166,11 +171,11 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int) {
 	}
 	works = 1
 	r.add(k, "RTT p50", "ms", percentile(p.rtts(r.o.pingTime), 0.5))
-	if !t.fragments {
+	if first && !t.fragments {
 		r.add(k, "largest payload", "bytes", float64(p.largest(wireMTU)))
 	}
 	for _, up := range []bool{true, false} {
-		done, err := t.sink.transfer(t.client, top, up, 1, r.o.transferTime)
+		done, err := t.sink.transfer(t.client, top, up, 1, min(r.o.transferTime, 2*time.Second))
 		if err != nil {
 			l.Fatal(err)
 		}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +18,7 @@ type options struct {
 	sections      []int
 	memory        bool
 	out           string
+	limit         time.Duration
 	root          string // of the module multihop
 	least, most   int    // rounds
 	transferTime  time.Duration
@@ -52,6 +51,7 @@ func parse(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ExitOnError)
 	f.BoolVar(&o.memory, "memory", false, "measure in memory, without root, and nothing else")
 	f.StringVar(&o.out, "out", "out", "`folder` of bench.json and the plots")
+	f.DurationVar(&o.limit, "limit", 28*time.Minute, "how long it may take; rounds that do not fit are left out")
 	f.StringVar(&o.root, "root", "..", "`folder` of the module multihop")
 	f.IntVar(&o.least, "rounds", 7, "rounds, at least")
 	f.IntVar(&o.most, "most", 15, "rounds, at most, until the medians settle")
@@ -110,19 +110,25 @@ func (o *options) run() error {
 		return err
 	}
 	m := thisMachine(revision(o.root))
-	r := &rounds{o: o, rec: newRecord()}
+	r := &rounds{o: o, rec: newRecord(), machine: m}
+	measured := o.sections
+	if o.memory {
+		measured = []int{inMemory}
+	}
+	if err := r.rec.load(o.file(), measured); err != nil {
+		return err
+	}
 	var err error
 	if o.memory {
-		err = r.memory()
+		r.until = time.Now().Add(o.limit)
+		err = errors.Join(r.memory(), o.write(m, r.rec))
 	} else {
 		err = r.sections()
 	}
 	m.print(os.Stdout)
 	r.rec.print(os.Stdout)
-	if !o.memory {
-		r.rec.compare(os.Stdout, o.multihops())
-	}
-	return errors.Join(err, o.write(m, r.rec), r.rec.plot(o.out))
+	r.rec.compare(os.Stdout, o.multihops())
+	return errors.Join(err, r.rec.plot(o.out))
 }
 
 func (r *rounds) sections() error {
@@ -147,7 +153,9 @@ func (r *rounds) sections() error {
 	}
 	two = append(two, o.peers...)
 	var errs []error
-	for _, n := range o.sections {
+	end := time.Now().Add(o.limit)
+	for i, n := range o.sections {
+		r.until = time.Now().Add(share(time.Until(end), o.sections[i:]))
 		switch n {
 		case 1:
 			errs = append(errs, r.hops(1, "one hop", one, near()))
@@ -164,8 +172,22 @@ func (r *rounds) sections() error {
 		default:
 			errs = append(errs, fmt.Errorf("there is no section %d", n))
 		}
+		errs = append(errs, o.write(r.machine, r.rec)) // what comes later may fail, or be interrupted
 	}
 	return errors.Join(errs...)
+}
+
+// share is how much of the time that is left the first of these sections may
+// take.
+func share(left time.Duration, sections []int) time.Duration {
+	weight := func(n int) float64 {
+		return map[int]float64{1: 3, 2: 4, 3: 9, 4: 7, 5: 4}[n]
+	}
+	var sum float64
+	for _, n := range sections {
+		sum += weight(n)
+	}
+	return time.Duration(float64(left) * weight(sections[0]) / max(sum, 1))
 }
 
 // multihops are the names of those that are measured.
@@ -175,17 +197,4 @@ func (o *options) multihops() []string {
 		all = append(all, b.name)
 	}
 	return all
-}
-
-// write writes everything as JSON.
-func (o *options) write(m machine, rec *record) error {
-	b, err := json.MarshalIndent(struct {
-		Machine machine   `json:"machine"`
-		Series  []*series `json:"series"`
-		Figures []figure  `json:"figures"`
-	}{m, rec.all, rec.figures(o.multihops())}, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(o.out, "bench.json"), append(b, '\n'), 0o644)
 }

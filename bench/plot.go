@@ -51,6 +51,10 @@ func (r *record) plot(dir string) error {
 		p, err := r.lines(4, " flows", throughput+way, "TCP flows", "Mbit/s")
 		draw("flows"+strings.ReplaceAll(way, " ", "-"), err, p)
 	}
+	for _, way := range []string{" up", " down"} {
+		p, err := r.lines(inMemory, " hops", "900 bytes"+way, "hops", "packets/s")
+		draw("memory"+strings.ReplaceAll(way, " ", "-"), err, p)
+	}
 	return errors.Join(errs...)
 }
 
@@ -110,7 +114,8 @@ func (r *record) lines(section int, suffix, metric, x, y string) (*plot.Plot, er
 		}
 		points[s.Subject] = append(points[s.Subject], plotter.XY{X: float64(n), Y: s.Median})
 	}
-	if len(subjects) == 0 || len(points[subjects[0]]) < 2 {
+	subjects = slices.DeleteFunc(subjects, func(who string) bool { return len(points[who]) < 2 })
+	if len(subjects) == 0 {
 		return nil, nil
 	}
 	p := plot.New()

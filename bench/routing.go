@@ -26,6 +26,7 @@ import (
 // routing measures the route table: what a packet costs, by the packages' own
 // benchmarks, and what a change costs, by the router's interface.
 func (r *rounds) routing(section int) error {
+	begun := time.Now()
 	for n := range r.o.routingRounds {
 		r.o.progress("section %d, routing, round %d", section, n+1)
 		for _, prefixes := range []int{10, 1000, 1_000_000} {
@@ -35,6 +36,9 @@ func (r *rounds) routing(section int) error {
 		}
 		if err := r.benchmarks(section); err != nil {
 			return err
+		}
+		if r.enough(n+1, begun) {
+			break
 		}
 	}
 	return r.phases(section)
@@ -197,7 +201,7 @@ func phase(function string) string {
 	switch {
 	case strings.HasPrefix(function, "multihop/packet."):
 		return "parse"
-	case strings.Contains(function, "bart"), strings.Contains(function, "router.(*table).lookup"):
+	case strings.Contains(function, "bart"), strings.Contains(function, "router.(*ranges).lookup"), strings.Contains(function, "router.(*routeTable).Lookup"):
 		return "longest prefix"
 	case strings.HasPrefix(function, "multihop/nat."):
 		return "translation"

@@ -8,17 +8,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
 // checkTrusted refuses hooks of a file that somebody else than root could have
-// written: it, or its folder. The path may be a link: then the folder of what it
-// leads to counts, too.
+// written, or put in its place: it, or a folder or link on the way to it, is
+// another's, or others may write to it.
 func checkTrusted(path string, info fs.FileInfo) error {
 	return checkOwned(path, info, 0)
 }
 
-// checkOwned is checkTrusted for any owner.
+// checkOwned is checkTrusted for any owner beside root.
 func checkOwned(path string, info fs.FileInfo, uid uint32) error {
 	if info == nil {
 		return &Error{File: path, Err: errors.New("has hooks, but is no file of which the owner is known")}
@@ -26,20 +27,64 @@ func checkOwned(path string, info fs.FileInfo, uid uint32) error {
 	if err := ownedBy(path, info, uid); err != nil {
 		return &Error{File: path, Err: err}
 	}
-	target, err := filepath.EvalSymlinks(path)
+	whole, err := filepath.Abs(path)
 	if err != nil {
 		return fileError(path, err)
 	}
-	for _, dir := range []string{filepath.Dir(path), filepath.Dir(target)} {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return fileError(dir, err)
-		}
-		if err := ownedBy(dir, info, uid); err != nil {
-			return &Error{File: path, Err: err}
-		}
+	if err := checkWay(whole, uid); err != nil {
+		return &Error{File: path, Err: err}
 	}
 	return nil
+}
+
+// maxLinks bounds the symbolic links on the way to a file, as Linux does.
+const maxLinks = 40
+
+// checkWay checks every folder on the way to a file, which is absolute, through
+// all links.
+func checkWay(path string, uid uint32) error {
+	at, rest := "/", strings.Split(strings.Trim(path, "/"), "/")
+	for links := 0; len(rest) > 0; {
+		folder, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		if err := folderOwnedBy(at, folder, uid, len(rest) == 1); err != nil {
+			return err
+		}
+		next := filepath.Join(at, rest[0])
+		info, err := os.Lstat(next)
+		if err != nil {
+			return err
+		}
+		rest = rest[1:]
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return fmt.Errorf("too many links on the way to %s", path)
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return err
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(strings.Trim(filepath.Clean(target), "/"), "/"), rest...)
+	}
+	return nil
+}
+
+// folderOwnedBy checks a folder, of which one further up may be root's in any
+// case, and everybody's where nobody can replace what is another's (/tmp).
+func folderOwnedBy(path string, info fs.FileInfo, uid uint32, last bool) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if ok && !last && st.Uid == 0 && (info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0) {
+		return nil
+	}
+	return ownedBy(path, info, uid)
 }
 
 func ownedBy(path string, info fs.FileInfo, uid uint32) error {

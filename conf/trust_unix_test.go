@@ -64,6 +64,56 @@ func TestCheckOwned(t *testing.T) {
 	}
 }
 
+// TestCheckOwnedWay looks at every folder and link on the way to a file.
+func TestCheckOwnedWay(t *testing.T) {
+	me := uint32(os.Getuid())
+	for _, tt := range []struct {
+		name string
+		open string // what everybody may write to, of the folders below; "": nothing
+		path string
+		want bool
+	}{
+		{"all private", "", "a/b/p.conf", true},
+		{"its folder", "a/b", "a/b/p.conf", false},
+		{"the one above", "a", "a/b/p.conf", false},
+		{"beside it", "c", "a/b/p.conf", true},
+		{"by a link", "", "c/link.conf", true},
+		{"the link's folder", "c", "c/link.conf", false},
+		{"above what it leads to", "a", "c/link.conf", false},
+		{"by a link in between", "d", "c/second.conf", false},
+		{"by a folder that is a link", "", "e/p.conf", true},
+		{"above what that leads to", "a", "e/p.conf", false},
+		{"a link to itself", "", "c/loop.conf", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			var err error
+			for _, d := range []string{"a", "a/b", "c", "d"} {
+				err = errors.Join(err, os.Mkdir(filepath.Join(dir, d), 0o755))
+			}
+			file := filepath.Join(dir, "a/b/p.conf")
+			err = errors.Join(err,
+				os.WriteFile(file, nil, 0o600),
+				os.Symlink("../a/b/p.conf", filepath.Join(dir, "c/link.conf")),
+				os.Symlink("../d/first.conf", filepath.Join(dir, "c/second.conf")),
+				os.Symlink(file, filepath.Join(dir, "d/first.conf")),
+				os.Symlink("a/b", filepath.Join(dir, "e")),
+				os.Symlink("loop.conf", filepath.Join(dir, "c/loop.conf")),
+			)
+			if tt.open != "" {
+				err = errors.Join(err, os.Chmod(filepath.Join(dir, tt.open), 0o777))
+			}
+			info, statErr := os.Stat(file)
+			if err = errors.Join(err, statErr); err != nil {
+				t.Fatal(err)
+			}
+			if err := checkOwned(filepath.Join(dir, tt.path), info, me); (err == nil) != tt.want {
+				t.Errorf("trusted %v, want %v: %v", err == nil, tt.want, err)
+			}
+		})
+	}
+}
+
 // needRoot skips a test that is not root's; in CI it fails.
 func needRoot(t *testing.T, why string) {
 	t.Helper()

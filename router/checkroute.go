@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"net/netip"
 	"slices"
 
 	"github.com/gaissmai/bart"
 )
-
-// A routeTable says which rule of a plan a destination follows. It is built once
-// by Compile and shared by every table that is made of the plan.
-type routeTable = bart.Fast[uint16]
 
 // A planRule is what any number of prefixes have in common.
 type planRule struct {
@@ -43,6 +38,7 @@ func (p *Plan) checkRoutes() error {
 			}
 		}
 	}
+	p.lpm.seal()
 	slices.SortStableFunc(p.cfg.Routes, func(a, b Route) int { return comparePrefixes(a.first(), b.first()) })
 	return nil
 }
@@ -127,7 +123,7 @@ func (c *routeCheck) rule(route *Route) (uint16, error) {
 		return 0, fmt.Errorf("OnDown: %s is never used: want OnDown = Fallback", route.Fallback)
 	case route.OnDown == Fallback && route.Fallback == route.Hop:
 		return 0, errors.New("OnDown: the hop is its own fallback")
-	case len(c.p.rules) > math.MaxUint16:
+	case len(c.p.rules) == noRule:
 		return 0, errors.New("too many different rules")
 	}
 	n := uint16(len(c.p.rules))

@@ -20,7 +20,10 @@ import (
 // Most rounds' routers are closed while both directions carry packets. CI runs a
 // thousand rounds by themselves: MULTIHOP_CLOSES=1000.
 func TestCloseUnderLoad(t *testing.T) {
-	rounds := 100
+	rounds := 24
+	if raceEnabled {
+		rounds = 8
+	}
 	if s := os.Getenv("MULTIHOP_CLOSES"); s != "" {
 		n, err := strconv.Atoi(s)
 		must(t, err)
@@ -164,10 +167,7 @@ func TestNewTUN(t *testing.T) {
 // loopback where nobody listens: no descriptor is left, whether a round ends by
 // Close, after NetworkChanged, or after hops were replaced.
 func TestCloseSockets(t *testing.T) {
-	rounds := 60
-	if testing.Short() {
-		rounds = 20
-	}
+	rounds := 24
 	l := newLab(t, nil)
 	must(t, l.r.Close())
 	l.cfg.Hops[0].Peers[0].Endpoint = "127.0.0.1:9"

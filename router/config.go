@@ -47,7 +47,8 @@ type Peer struct {
 // healthy. All of them run, so that another takes over with a session of its
 // own.
 //
-// A hop is heard when its peer sends anything that authenticates. An active hop
+// A hop is heard when its peer completes a handshake, or sends data and has not
+// begun a handshake in vain, which shows that nothing reaches it. An active hop
 // that was not heard for Quiet is probed: with a WireGuard handshake, which
 // every peer that accepts our key answers, and with a ping to Probe, if that is
 // given, which shows that the peer forwards too. If it is not heard, or Probe is

@@ -137,9 +137,9 @@ func (p *Plan) path(h *Hop) (path []string, reject string) {
 // preferred returns the first hop of a target that is not down; if all are, the
 // first.
 func (p *Plan) preferred(target string) *Hop {
-	all := p.members(target)
+	all, down := p.members(target), p.downHops()
 	for _, h := range all {
-		if !p.hopIsDown(h) {
+		if !down[h.Name] {
 			return h
 		}
 	}
@@ -150,7 +150,27 @@ func (p *Plan) preferred(target string) *Hop {
 // that is.
 func (p *Plan) isDown(target string) bool { return p.hopIsDown(p.preferred(target)) }
 
-func (p *Plan) hopIsDown(h *Hop) bool { return h.Down || h.Via != "" && p.isDown(h.Via) }
+func (p *Plan) hopIsDown(h *Hop) bool { return p.downHops()[h.Name] }
+
+// downHops returns which hops are taken down, or carried by such. Each is looked at
+// once, its carrier before it: from hop to carrier, groups of groups would be
+// looked at again and again.
+func (p *Plan) downHops() map[string]bool {
+	down := make(map[string]bool, len(p.cfg.Hops))
+	for i := range p.cfg.Hops {
+		h := &p.cfg.Hops[i]
+		down[h.Name] = h.Down || h.Via != "" && !slices.ContainsFunc(p.names(h.Via), func(name string) bool { return !down[name] })
+	}
+	return down
+}
+
+// names returns the names of a target's hops.
+func (p *Plan) names(target string) []string {
+	if g := p.findGroup(target); g != nil {
+		return g.Hops
+	}
+	return []string{target}
+}
 
 func hasFamily(addrs []netip.Addr, like netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Is4() == like.Is4() })

@@ -15,7 +15,8 @@
 // Read forward.go for the way out and port.go and inbound.go for the way in;
 // then link.go, window.go (what bounds memory), table.go (routes), apply.go and
 // change.go (how the configuration changes under traffic), names.go (endpoints
-// that are names), failover.go (groups).
+// that are names), failover.go (groups),
+// renew.go (handshakes that a carrier lost).
 //
 // # Goroutines
 //

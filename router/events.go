@@ -6,17 +6,20 @@ import (
 	"time"
 )
 
-// An Event is a change of a hop's or a group's state.
+// An Event is a change of a hop's or a group's state, or of the routes.
 type Event struct {
-	Time     time.Time
-	Hop      string // of EventFailover: that took over
-	Kind     EventKind
-	Reason   string         // of EventDown and EventFailover
-	MTU      int            // of EventMTU: the new one
-	Peer     string         // of EventRoam and EventResolved: its public key, base64
-	Endpoint netip.AddrPort // of EventRoam and EventResolved: the new one
-	Group    string         // of EventFailover
-	Was      string         // of EventFailover: the hop that served before
+	Time     time.Time      `json:"time"`
+	Kind     EventKind      `json:"kind"`
+	Hop      string         `json:"hop,omitempty"`      // of EventFailover: that took over; of EventRoutes: none
+	Reason   string         `json:"reason,omitempty"`   // of EventDown and EventFailover
+	MTU      int            `json:"mtu,omitempty"`      // of EventMTU: the new one, in bytes
+	Peer     string         `json:"peer,omitempty"`     // of EventRoam and EventResolved: its public key, base64
+	Endpoint netip.AddrPort `json:"endpoint,omitzero"`  // of EventRoam and EventResolved: the new one
+	Group    string         `json:"group,omitempty"`    // of EventFailover
+	Was      string         `json:"was,omitempty"`      // of EventFailover: the hop that served before
+	Prefixes int            `json:"prefixes,omitempty"` // of EventRoutes: how many there are now
+	Drop     string         `json:"drop,omitempty"`     // of EventDrops: the counter's name
+	Count    uint64         `json:"count,omitempty"`    // of EventDrops: packets
 }
 
 // An EventKind names what happened.
@@ -31,10 +34,12 @@ const (
 	EventRoam      EventKind = "roam"      // a peer was heard, authenticated, from another address
 	EventResolved  EventKind = "resolved"  // a peer's name has an address that was not in use before
 	EventFailover  EventKind = "failover"  // another hop of a group serves
+	EventRoutes    EventKind = "routes"    // Apply changed the routes: see Routes; within a second
+	EventDrops     EventKind = "drops"     // a burst: a hop, or none, dropped 100 packets in a second under one name; at most one event in 10 s of each
 )
 
 // An eventQueue holds events until Options.OnEvent takes them: of each hop,
-// peer, group and kind only the newest, so that it is bounded.
+// peer, group, counter and kind only the newest, so that it is bounded.
 type eventQueue struct {
 	ready chan struct{} // a token: there is something
 
@@ -46,7 +51,8 @@ func (q *eventQueue) put(e Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, old := range q.list {
-		if old.Kind == e.Kind && old.Peer == e.Peer && old.Group == e.Group && (old.Hop == e.Hop || e.Group != "") {
+		if old.Kind == e.Kind && old.Peer == e.Peer && old.Group == e.Group && old.Drop == e.Drop && (old.Hop == e.Hop || e.Group != "") {
+			e.Count += old.Count
 			q.list = append(q.list[:i], q.list[i+1:]...)
 			break
 		}
@@ -74,11 +80,17 @@ func (r *Router) emit(e Event) {
 	}
 }
 
-// deliverEvents calls Options.OnEvent until the router closes.
+// deliverEvents calls Options.OnEvent until the router closes, and looks once a
+// second for what nobody emits.
 func (r *Router) deliverEvents() {
 	defer r.goroutines.Done()
+	watch := newWatch(r)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
 	for {
 		select {
+		case <-tick.C:
+			watch.look(time.Now())
 		case <-r.events.ready:
 			for _, e := range r.events.take() {
 				r.opts.OnEvent(e)

@@ -49,6 +49,25 @@ func newDeparture(batch int) *departure {
 	return d
 }
 
+// Where the MSS is small, a super-packet of the kernel's has more segments than a
+// batch: up to 64 KiB of 40 bytes each. Those beyond a batch are no larger than
+// its part of 64 KiB, and headers.
+const (
+	mostSegments = 65535 / 40
+	laterSegment = 2048
+)
+
+// widen makes room for the segments of any super-packet. multihop's own TUN has
+// none of more than a batch (internal/host bounds them), but another may.
+func (d *departure) widen() {
+	for len(d.bufs) < mostSegments {
+		d.bufs = append(d.bufs, make([]byte, readOffset+laterSegment))
+	}
+	d.sizes = make([]int, len(d.bufs))
+	d.hops = make([]*hop, len(d.bufs))
+	d.cut = make([]bool, len(d.bufs))
+}
+
 // readRetries is how many read errors in a row make a TUN dead.
 const readRetries = 10
 
@@ -69,6 +88,7 @@ func (r *Router) forward(tun wgtun.Device) error {
 		case err == nil:
 		case errors.Is(err, wgtun.ErrTooManySegments):
 			r.drops.add(dropSegments, 1)
+			d.widen()
 		case errors.Is(err, os.ErrClosed):
 			return err
 		default: // one bad packet must not end everything
@@ -176,8 +196,10 @@ func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
 	if why != delivered {
 		return v, why
 	}
-	if m.Proto == packet.ProtoUDP && (*v.hop.sockets.Load())[m.SrcPort] != nil {
-		return v, dropLinkPort
+	if m.Proto == packet.ProtoUDP {
+		if links := *v.hop.sockets.Load(); len(links) > 0 && links[m.SrcPort] != nil {
+			return v, dropLinkPort
+		}
 	}
 	if m.Len > v.hop.mtu() {
 		return v, dropTooBig
@@ -190,10 +212,12 @@ func (t *table) find(dst netip.Addr) (*view, reason) {
 	if dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return nil, dropMulticast
 	}
-	v, rule := t.lookup(dst)
-	switch {
-	case rule == nil:
+	rule := t.follow(dst)
+	if rule == nil {
 		return nil, dropNoRoute
+	}
+	v := rule.pick()
+	switch {
 	case v == nil:
 		return nil, dropRejected
 	case v.hop.isDown():
@@ -209,7 +233,9 @@ func (t *table) find(dst netip.Addr) (*view, reason) {
 
 // translate makes pkt one of the hop's: its source becomes the hop's address.
 func (v *view) translate(pkt []byte, m *packet.Meta) reason {
-	v.hop.clampMSS(pkt, m, true)
+	if m.TCPFlags&packet.FlagSYN != 0 {
+		v.hop.clampMSS(pkt, m, true)
+	}
 	return verdict(v.outward(m.Dst).Source(pkt, m))
 }
 

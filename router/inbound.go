@@ -195,12 +195,17 @@ func (t *table) accept(v *view, pkt []byte, m, q *packet.Meta) reason {
 	} else if !mine {
 		return dropSpoof
 	}
-	v.hop.clampMSS(pkt, m, false)
+	if m.TCPFlags&packet.FlagSYN != 0 {
+		v.hop.clampMSS(pkt, m, false)
+	}
 	return verdict(to.Destination(pkt, m))
 }
 
 // forbiddenSource reports whether no packet from a tunnel may have source a.
 func forbiddenSource(a netip.Addr) bool {
-	return a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() ||
-		a.Is4() && (a.As4()[0] == 0 || a.As4()[0] == 127 || a.As4()[0] >= 240)
+	if a.Is4() {
+		first := a.As4()[0]
+		return first == 0 || first == 127 || first >= 224 // multicast and class E
+	}
+	return a.IsLoopback() || a.IsMulticast() || a.IsUnspecified()
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
-	"golang.zx2c4.com/wireguard/device"
 )
 
 // linkWait is how long a batch of data waits for room in the carrier's ring.
@@ -151,6 +150,3 @@ func (l *link) ParseEndpoint(s string) (conn.Endpoint, error) {
 
 // BatchSize implements conn.Bind.
 func (l *link) BatchSize() int { return linkBatch }
-
-// handshakeSize is the largest handshake message: it too must fit the carrier.
-const handshakeSize = device.MessageInitiationSize

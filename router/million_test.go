@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -104,9 +103,9 @@ func TestMillion(t *testing.T) {
 
 // BenchmarkLookup is the cost of finding the hop of an address.
 func BenchmarkLookup(b *testing.B) {
-	for _, n := range []int{10, 1000, 1_000_000} {
-		b.Run(fmt.Sprintf("prefixes=%d", n), func(b *testing.B) {
-			t, pkts := manyRoutes(b, n)
+	for _, c := range crowds {
+		b.Run(c.name, func(b *testing.B) {
+			t, pkts := manyRoutes(b, c.prefixes, c.destined)
 			dsts := make([]netip.Addr, len(pkts))
 			for i, pkt := range pkts {
 				dsts[i] = netip.AddrFrom4([4]byte(pkt[16:20]))

@@ -18,7 +18,9 @@ import (
 // and that a packet of the carrier, with 8 bytes of UDP and 20 or 40 of IP in
 // front. WireGuard caps the padding at the device's MTU, so a packet that fills
 // the MTU grows by exactly 60 (IPv4 endpoint) or 80 bytes (IPv6), and a smaller
-// one never becomes larger than that.
+// one never becomes larger than that. Handshakes do not shrink with the layers:
+// where a carrier is too narrow for one, it goes in fragments, whatever the hop
+// says about its link.
 const (
 	rootMTU    = 1420 // of a hop on the host's network that says nothing
 	minMTU     = 68   // Linux takes no less for a TUN or a route; RFC 791
@@ -124,9 +126,6 @@ func (p *Plan) deriveMTU(h *Hop) error {
 	}
 	if room < minMTU {
 		return bad("too small to carry a packet: %s, and %d are needed", sum, minMTU)
-	}
-	if need := handshakeSize + over - device.MessageTransportSize; carrier < need {
-		return bad("%s's %d bytes are too few for a handshake of %d", via.Name, carrier, need)
 	}
 	if h.MTU > room {
 		p.warn("hop %s: MTU %d is lowered to %d: %s", h.Name, h.MTU, room, sum)

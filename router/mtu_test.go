@@ -59,11 +59,8 @@ func TestDerivedMTU(t *testing.T) {
 		{"the carrier's file", 1440, 0, v4, 1380, ""},
 		{"jumbo", 9000, 0, v4, 8940, ""},
 		{"the smallest of a file", 0, 68, v4, 68, ""},
-		{"a handshake just fits", 176, 0, v4, 116, ""},
-		{"a handshake just fits, IPv6", 196, 0, v6, 116, ""},
-		{"a handshake does not fit", 175, 0, v4, 0, "hop exit: MTU: entry's 175 bytes are too few for a handshake of 176"},
-		{"a handshake does not fit, IPv6", 195, 0, v6, 0, "hop exit: MTU: entry's 195 bytes are too few for a handshake of 196"},
-		{"a handshake does not fit, though the file's MTU would", 175, 68, v4, 0, "hop exit: MTU: entry's 175 bytes are too few for a handshake of 176"},
+		{"a handshake fits in fragments alone", 128, 0, v4, 68, ""},
+		{"a handshake fits in fragments alone, IPv6", 148, 0, v6, 68, ""},
 		{"nothing fits", 127, 0, v4, 0, "hop exit: MTU: too small to carry a packet: 127 of its carrier entry less 60 leaves 67, and 68 are needed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,15 +86,15 @@ func TestDerivedMTU(t *testing.T) {
 }
 
 // TestDeepest: on a link of 1500 bytes, with MTU = 1440 in the root's file, 23
-// layers are possible, and the deepest has 120 bytes.
+// layers are possible, and the deepest has 120 bytes; on one of 1540, 24.
 func TestDeepest(t *testing.T) {
-	deep := func(layers int) Config {
+	deep := func(layers, mtu int) Config {
 		var cfg Config
 		for i := 1; i <= layers; i++ {
 			h := chain().Hops[0]
 			h.Name, h.PrivateKey = fmt.Sprintf("h%d", i), fixedKey(byte(i))
 			if i == 1 {
-				h.MTU = 1440
+				h.MTU = mtu
 			} else {
 				h.Via = fmt.Sprintf("h%d", i-1)
 			}
@@ -106,7 +103,7 @@ func TestDeepest(t *testing.T) {
 		slices.Reverse(cfg.Hops)
 		return cfg
 	}
-	p, err := Compile(deep(23))
+	p, err := Compile(deep(23, 1440))
 	must(t, err)
 	for i, h := range p.Hops {
 		if want := 1440 - 60*i; h.MTU != want {
@@ -116,9 +113,14 @@ func TestDeepest(t *testing.T) {
 	if got := p.Hops[22].MTU; got != 120 {
 		t.Errorf("layer 23 has %d", got)
 	}
-	_, err = Compile(deep(24))
+	_, err = Compile(deep(24, 1440))
 	if want := "hop h24: MTU: too small to carry a packet: 120 of its carrier h23 less 60 leaves 60, and 68 are needed"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	p, err = Compile(deep(24, 1480))
+	must(t, err)
+	if got := p.Hops[23].MTU; got != 100 {
+		t.Errorf("layer 24 has %d", got)
 	}
 }
 

@@ -71,6 +71,7 @@ func (l *eventLog) has(match func(Event) bool) bool {
 // TestNameAtStart: a name that is not found keeps its hop without an endpoint,
 // and says so; the other hops work; once it is found, so does the hop.
 func TestNameAtStart(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		hop        string
 		host       string
@@ -142,6 +143,7 @@ func TestNameAtStart(t *testing.T) {
 // TestNameMoves: a peer falls silent, and its name has another address by then.
 // Handshake initiations go to both; whichever answers is used from then on.
 func TestNameMoves(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name          string
 		first, second netip.Addr // of the name; the exit is at exitAddr

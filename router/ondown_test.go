@@ -11,6 +11,7 @@ import (
 // TestOnDown: what becomes of packets of a route whose hop is down, and that
 // none of them takes the shorter prefix; both ways.
 func TestOnDown(t *testing.T) {
+	t.Parallel()
 	far := farNet.Addr().Next()
 	for _, tt := range []struct {
 		name   string
@@ -25,6 +26,7 @@ func TestOnDown(t *testing.T) {
 		{"fallback that is down", Route{OnDown: Fallback, Fallback: "sibling"}, true, "down", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, nil)
 			tt.route.Prefix, tt.route.Hop = farNet, "exit"
 			l.cfg.Routes[0] = tt.route

@@ -39,11 +39,12 @@ func (r *Router) poll(h *hop) {
 		if p.dev.IpcGetOperation(&b) != nil {
 			return // only writing to b can fail, and it cannot
 		}
+		answered := time.Unix(0, p.seeker.answered.Load())
 		next := &poll{at: r.clock(), peers: parsePeers(&b)}
 		old := h.polled.Swap(next)
 		h.notice(next.peers, sets)
 		for key, peer := range next.peers {
-			if was := old.peer(key); peer.rx != was.rx && peer.rx != 0 || peer.handshake.After(was.handshake) {
+			if peer.spokeSince(old.peer(key), answered) {
 				h.hears.Store(next.at)
 			}
 			if peer.handshake.IsZero() {
@@ -55,6 +56,18 @@ func (r *Router) poll(h *hop) {
 			}
 		}
 	}()
+}
+
+// spokeSince reports whether the peer has said anything since was that shows that
+// it hears us, too: a handshake was completed, or data came. But a peer that nothing
+// reaches begins a handshake every 5 s, and what is behind it goes on sending: after
+// an answer of ours that did not complete one, data shows nothing. answered is when
+// that answer was sent.
+func (p polledPeer) spokeSince(was polledPeer, answered time.Time) bool {
+	if p.handshake.After(was.handshake) {
+		return true
+	}
+	return p.rx != was.rx && p.rx != 0 && !answered.After(p.handshake)
 }
 
 // peer returns what is known of a peer; a nil poll knows nothing.

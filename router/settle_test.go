@@ -11,6 +11,7 @@ import (
 // When the carrier's relay is back, none of them may arrive. The detector:
 // without settling they do.
 func TestStaleInCarrier(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		settle bool

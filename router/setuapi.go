@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -46,12 +47,33 @@ func (r *Router) SetUAPI(hop string, lines io.Reader) error {
 	if err == nil {
 		return nil
 	}
-	var coded *UAPIError
-	if !errors.As(err, &coded) {
-		coded = &UAPIError{Code: uapiIO, Err: err}
-	}
-	coded.Err = fmt.Errorf("router: hop %s: %w", hop, coded.Err)
 	r.log.Warn("a UAPI set is refused", "hop", hop, "err", err)
+	return codedUAPI(hop, err)
+}
+
+// EditUAPI returns a configuration with what a set operation says of one of its
+// hops, for who keeps what Apply is given; it changes nothing. It refuses what
+// would cut off the hops that are carried now; the rest is for Compile to say. What
+// is set to what it is anyhow - a port that was chosen, the address of a name, of
+// a peer that has roamed - stays as cfg has it. The error is a *UAPIError.
+func (r *Router) EditUAPI(cfg Config, hop string, lines io.Reader) (Config, error) {
+	sets, err := readUAPISet(lines)
+	if err == nil {
+		cfg, err = r.editUAPI(cfg, hop, sets)
+	}
+	return cfg, codedUAPI(hop, err)
+}
+
+// codedUAPI returns err as a *UAPIError about a hop; nil for nil.
+func codedUAPI(hop string, err error) error {
+	if err == nil {
+		return nil
+	}
+	coded := &UAPIError{Code: uapiIO, Err: err}
+	if was := (*UAPIError)(nil); errors.As(err, &was) {
+		coded.Code = was.Code
+	}
+	coded.Err = fmt.Errorf("router: hop %s: %w", hop, err)
 	return coded
 }
 
@@ -61,25 +83,16 @@ func (r *Router) setUAPI(hop string, sets []uapiSet) error {
 	switch {
 	case r.isClosing():
 		return net.ErrClosed
-	case r.current == nil || r.current.find(hop) == nil:
-		return &UAPIError{uapiMissing, errors.New("there is no such hop")}
+	case r.current == nil:
+		return errNoSuchHop()
 	}
 	cfg := *cloneConfig(*r.current.cfg)
-	var h *Hop
 	for i := range cfg.Hops {
 		cfg.Hops[i].MTU = r.current.asked[cfg.Hops[i].Name] // derived anew
-		if cfg.Hops[i].Name == hop {
-			h = &cfg.Hops[i]
-		}
 	}
-	made := make(map[Key]bool)
-	for i := range sets {
-		if err := sets[i].apply(h, made); err != nil {
-			return err
-		}
-	}
-	if err := r.keepsChildren(h); err != nil {
-		return &UAPIError{uapiRefused, err}
+	cfg, err := r.editUAPI(cfg, hop, sets)
+	if err != nil {
+		return err
 	}
 	plan, err := Compile(cfg)
 	if err != nil {
@@ -90,6 +103,58 @@ func (r *Router) setUAPI(hop string, sets []uapiSet) error {
 		return &UAPIError{uapiPortInUse, err}
 	}
 	return err
+}
+
+func errNoSuchHop() error { return &UAPIError{uapiMissing, errors.New("there is no such hop")} }
+
+// editUAPI returns cfg as the lines change it.
+func (r *Router) editUAPI(cfg Config, name string, sets []uapiSet) (Config, error) {
+	cfg = *cloneConfig(cfg)
+	live := r.table.Load().hop(name)
+	i := slices.IndexFunc(cfg.Hops, func(h Hop) bool { return h.Name == name })
+	if live == nil || i < 0 {
+		return cfg, errNoSuchHop()
+	}
+	h := &cfg.Hops[i]
+	was := *h
+	was.Peers = slices.Clone(h.Peers)
+	made := make(map[Key]bool)
+	for _, s := range sets {
+		live.keep(&s, &was)
+		if err := s.apply(h, made); err != nil {
+			return cfg, err
+		}
+	}
+	if err := r.keepsChildren(h); err != nil {
+		return cfg, &UAPIError{uapiRefused, err}
+	}
+	return cfg, nil
+}
+
+// keep has a line that sets what is so already say what the configuration does.
+func (h *hop) keep(s *uapiSet, was *Hop) {
+	switch s.key {
+	case "listen_port":
+		if s.number == h.listenPort.Load() {
+			s.number = uint32(was.ListenPort)
+		}
+	case "fwmark":
+		if s.number == h.conf().FwMark {
+			s.number = was.FwMark
+		}
+	case "endpoint":
+		if i := was.peerOf(s.peer); i >= 0 && h.isAt(s.peer, s.text) {
+			s.text = was.Peers[i].Endpoint
+		}
+	}
+}
+
+// isAt reports whether the device sends to a peer at that address and port.
+func (h *hop) isAt(peer Key, at string) bool {
+	h.endMu.Lock()
+	defer h.endMu.Unlock()
+	e := h.ends[peer]
+	return e != nil && (e.seen == at || e.seen == "" && e.addr.String() == at)
 }
 
 // keepsChildren reports, as an error, which hop could not be carried by h any

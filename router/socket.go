@@ -267,23 +267,6 @@ type pieceScratch struct {
 
 func newPieceScratch() any { return new(pieceScratch) }
 
-// sendControl puts one payload into the control lane. It never waits.
-func (s *socket) sendControl(payload []byte, dst netip.AddrPort) reason {
-	p := s.hop.port.Load()
-	src, ok := s.source(dst.Addr())
-	if p == nil || !ok || s.hop.isDown() {
-		return dropCarrierDown
-	}
-	over := packet.UDPOverhead(dst.Addr())
-	if !p.in.PutControl(over+len(payload), origin{s, s.epoch.Load()}, func(b []byte) {
-		copy(b[over:], payload)
-		packet.PutUDP(b, src, dst, len(payload), true)
-	}) {
-		return dropCarrierFull
-	}
-	return delivered
-}
-
 // receive copies up to len(bufs) waiting payloads. It waits for the first; its
 // only error is net.ErrClosed. from is called for each.
 func (s *socket) receive(bufs [][]byte, sizes []int, from func(i int, a netip.AddrPort)) (int, error) {

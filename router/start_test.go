@@ -78,8 +78,8 @@ func (b *stillborn) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 // forgotten, in a first start or a later one.
 func TestDeathDuringStart(t *testing.T) {
 	for _, earlier := range []error{nil, errDied} {
+		l := newLab(t, nil)
 		for range 40 {
-			l := newLab(t, nil)
 			var opened atomic.Int64
 			l.r.opts.Bind = func(string) conn.Bind { return &stillborn{l.net.Bind(clientAddr), &opened} }
 			cfg := l.cfg.Hops[0]
@@ -87,14 +87,14 @@ func TestDeathDuringStart(t *testing.T) {
 			h := newHop(l.r, cfg, nil)
 			h.failed = earlier
 			must(t, h.start())
-			eventually(t, time.Second, "the death is noted", func() bool {
+			eventually(t, 10*time.Second, "the death is noted", func() bool {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				return h.failed != nil && !errors.Is(h.failed, errDied)
 			})
 			h.stop()
-			must(t, l.r.Close())
 		}
+		must(t, l.r.Close())
 	}
 }
 

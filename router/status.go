@@ -14,7 +14,8 @@ type Status struct {
 	MTU   int          `json:"mtu"`
 	Hops  []HopStatus  `json:"hops"` // carriers first
 
-	Groups []GroupStatus `json:"groups,omitempty"`
+	Groups []GroupStatus  `json:"groups,omitempty"`
+	OnDown []OnDownStatus `json:"on_down,omitempty"`
 
 	Drops map[string]uint64 `json:"drops"` // packets that belong to no hop, or to one removed since, by reason
 	Gone  uint64            `json:"gone"`  // packets of the TUN that left through hops removed since
@@ -59,6 +60,15 @@ type PeerStatus struct {
 	Keepalive       time.Duration  `json:"keepalive"`
 }
 
+// An OnDownStatus says what routes do while the hop or group that they name is
+// down, where that is not to reject.
+type OnDownStatus struct {
+	Rule     string `json:"rule"`               // the hop or group
+	OnDown   string `json:"on_down"`            // drop or fallback
+	Fallback string `json:"fallback,omitempty"` // the hop or group that stands in
+	InUse    bool   `json:"in_use,omitempty"`   // it does now
+}
+
 // hop returns the hop of that name; nil: there is none.
 func (t *table) hop(name string) *hop {
 	for _, h := range t.order {
@@ -89,6 +99,16 @@ func (r *Router) Status() Status {
 	}
 	for _, g := range t.groups {
 		s.Groups = append(s.Groups, g.status())
+	}
+	for i := range t.rules {
+		rule := &t.rules[i]
+		if rule.plan.onDown == Reject {
+			continue
+		}
+		s.OnDown = append(s.OnDown, OnDownStatus{
+			Rule: rule.plan.target, OnDown: rule.plan.onDown.String(), Fallback: rule.plan.fallback,
+			InUse: rule.pick() != rule.to.now(),
+		})
 	}
 	return s
 }

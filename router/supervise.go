@@ -39,6 +39,7 @@ func (r *Router) supervise() {
 			}
 		}
 		r.lookUpNames(t)
+		r.renewHandshakes(t)
 		r.failOver(t)
 		select {
 		case <-tick.C:

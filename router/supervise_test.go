@@ -40,6 +40,7 @@ func (b *dyingBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 // TestDeadReceiver: a receive loop dies; the hop and what it carries are down,
 // with the reason, and reject; they come back by themselves.
 func TestDeadReceiver(t *testing.T) {
+	t.Parallel()
 	var dead atomic.Bool
 	var mu sync.Mutex
 	var events []Event
@@ -89,8 +90,10 @@ func TestDeadReceiver(t *testing.T) {
 
 // TestDeadDevice: a device closes itself; it is replaced.
 func TestDeadDevice(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"entry", "exit"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, nil)
 			l.start()
 			far := farNet.Addr().Next()

@@ -64,6 +64,10 @@ func (r *rule) pick() *view {
 	if r.only != nil {
 		return r.only
 	}
+	return r.choose()
+}
+
+func (r *rule) choose() *view {
 	v := r.to.now()
 	if v != nil && r.plan.onDown == Fallback && v.hop.isDown() {
 		if b := r.backup.now(); !b.hop.isDown() {
@@ -161,14 +165,21 @@ func (t *table) tunAddr(like netip.Addr) netip.Addr {
 	return t.tun6
 }
 
+// follow returns the rule of packets to a, nil where no prefix covers it.
+func (t *table) follow(a netip.Addr) *rule {
+	if i, ok := t.lpm.Lookup(a); ok {
+		return &t.rules[i]
+	}
+	return nil
+}
+
 // lookup returns the hop that packets to a go to now, and accepts packets from;
 // nil: they are rejected. The rule is nil where no prefix covers a.
 func (t *table) lookup(a netip.Addr) (*view, *rule) {
-	i, ok := t.lpm.Lookup(a)
-	if !ok {
+	r := t.follow(a)
+	if r == nil {
 		return nil, nil
 	}
-	r := &t.rules[i]
 	return r.pick(), r
 }
 

@@ -93,6 +93,10 @@ func tableOf(tb testing.TB, tun []netip.Addr, routes []Route, hops ...*hop) *tab
 // address: no hop that lost one may be missed. One too many costs little, but a
 // hop that no changed prefix touches must be left alone.
 func TestMoved(t *testing.T) {
+	rounds := 800
+	if raceEnabled { // nothing runs beside it
+		rounds = 50
+	}
 	for _, base := range addrs("198.51.100.0", "2001:db8:f::") {
 		t.Run(family(base), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(2, uint64(base.BitLen())))
@@ -100,7 +104,7 @@ func TestMoved(t *testing.T) {
 			targets := append(slices.Clone(hops), nil) // nil: reject
 			all := netip.PrefixFrom(base, base.BitLen()-5)
 			named, needless := 0, 0
-			for range 800 {
+			for range rounds {
 				var old model
 				for range rnd.IntN(6) {
 					old = old.change(rnd, base, targets)

@@ -33,6 +33,14 @@ func (in *instance) Status(ctx context.Context) (control.Status, error) {
 	return control.Status{Status: in.router.Status(), Profile: d.conf.Name, Host: in.hostStatus(d)}, nil
 }
 
+// Routes implements control.Source.
+func (in *instance) Routes(ctx context.Context) ([]router.RouteStatus, error) {
+	if err := in.ready(ctx); err != nil {
+		return nil, err
+	}
+	return in.router.Routes(), nil
+}
+
 // Explain implements control.Source.
 func (in *instance) Explain(ctx context.Context, f router.Flow) (router.Explanation, error) {
 	if err := in.ready(ctx); err != nil {

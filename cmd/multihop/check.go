@@ -127,7 +127,7 @@ func (r *report) nested(o *order, c *conf.Instance, plan *router.Plan) {
 		r.error(err)
 		return
 	}
-	in := newInstance(name, o, newProgress(io.Discard, false), slog.New(slog.DiscardHandler))
+	in := newInstance(name, o, newProgress(io.Discard, false, new(meter)), slog.New(slog.DiscardHandler))
 	in.host, err = host.New(name, &host.Options{Netns: c.Settings.Netns})
 	if err != nil {
 		return // there is no host to ask on this system, or not for this user

@@ -13,6 +13,9 @@ import (
 	"multihop/router"
 )
 
+// maxPacket is the largest MTU of a link, in bytes.
+const maxPacket = 65535
+
 // upstreamTimeout bounds the question which resolvers the host uses.
 const upstreamTimeout = 5 * time.Second
 
@@ -47,7 +50,7 @@ func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, err
 	}
 	cfg := c.Config
 	cfg.Hops = slices.Clone(cfg.Hops)
-	plan, err := router.Compile(cfg)
+	plan, err := router.Compile(withRoom(cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +84,19 @@ func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, err
 	d.host = in.hostConfig(d, d.plan, cfg.Hops)
 	d.host.Mark = mark
 	return d, nil
+}
+
+// withRoom returns cfg with the largest MTU for each hop on the host's network that
+// has none yet: whether there is room for all hops is to be seen once it is known
+// what the way to the endpoints holds.
+func withRoom(cfg router.Config) router.Config {
+	cfg.Hops = slices.Clone(cfg.Hops)
+	for i := range cfg.Hops {
+		if h := &cfg.Hops[i]; h.Via == "" && h.MTU == 0 {
+			h.MTU = maxPacket - wgQuickOverhead
+		}
+	}
+	return cfg
 }
 
 // lookAround returns what the host knows now of what d depends on.
@@ -141,9 +157,7 @@ func (in *instance) hostConfig(d *desired, plan *router.Plan, hops []router.Hop)
 		Exclude: s.Exclude,
 	}
 	for _, r := range plan.Routes {
-		for _, p := range prefixesOf(r) {
-			h.Routes = append(h.Routes, host.Route{Prefix: p, MTU: r.MTU, Reject: r.Reject != ""})
-		}
+		h.Routes = append(h.Routes, host.Route{Prefix: r.Prefix, Prefixes: r.Prefixes, MTU: r.MTU, Hop: r.Hop, Reject: r.Reject != ""})
 	}
 	for _, hop := range hops {
 		h.Tunnel = append(h.Tunnel, hop.Addrs...)

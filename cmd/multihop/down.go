@@ -39,7 +39,7 @@ it wrote down in /run/multihop. If there is nothing to undo, that is no error.
 		Args:              oneInstance,
 		ValidArgsFunction: completeInstances,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			trace := func(string) {}
+			var trace func(string)
 			if verbose {
 				trace = func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }
 			}
@@ -50,6 +50,8 @@ it wrote down in /run/multihop. If there is nothing to undo, that is no error.
 	return cmd
 }
 
+// down ends an instance. trace is told each change that is made for one that
+// crashed; nil: nobody.
 func down(ctx context.Context, out io.Writer, dir, arg string, trace func(string)) error {
 	name, err := named(dir, arg)
 	if err != nil {
@@ -92,7 +94,17 @@ func clean(name, dir string, trace func(string)) (undone bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	if err := host.Clean(name, dir, func(line string) { undone = true; trace(line) }); err != nil {
+	o := &host.Options{
+		Dir: dir,
+		Trace: func(line string) {
+			undone = true
+			if trace != nil {
+				trace(line)
+			}
+		},
+		Traced: func() bool { return !undone || trace != nil },
+	}
+	if err := host.Clean(name, o); err != nil {
 		return undone, err
 	}
 	return undone, errors.Join(removeDeadUAPI(uapi.Dir, name), control.ForgetProfile(dir, name))

@@ -16,7 +16,7 @@ func (o *order) dryRun(ctx context.Context, out io.Writer, log *slog.Logger) err
 	if err != nil {
 		return err
 	}
-	in := newInstance(name, o, newProgress(out, true), log)
+	in := newInstance(name, o, newProgress(out, true, new(meter)), log)
 	in.dry = true
 	d, err := in.prepare(ctx)
 	if in.host != nil {

@@ -16,7 +16,8 @@ func newExecCommand() *cobra.Command {
 Run a command in the network namespace (Netns) of a running instance, where the
 TUN is the only way out. It has a resolv.conf of its own, with the instance's DNS,
 or the files of /etc/netns/NETNS in place of those in /etc, as with "ip netns
-exec". The exit status is the command's.
+exec". Who looks names up on the host (systemd-resolved, the system's D-Bus, nscd,
+Avahi, SSSD) is hidden from it. The exit status is the command's.
 
 The command runs as root: let it change its user, as in the example.
 

@@ -63,6 +63,9 @@ func ownMounts(h control.Host) error {
 	if err := remountSys(h.Netns); err != nil {
 		return fmt.Errorf("mount /sys: %w", err)
 	}
+	if err := hideResolvers(); err != nil {
+		return err
+	}
 	own, err := bindEtc(filepath.Join(netnsEtcDir, h.Netns))
 	if err != nil {
 		return err
@@ -72,7 +75,7 @@ func ownMounts(h control.Host) error {
 			return fmt.Errorf("/etc/resolv.conf: %w: the command would ask the host's resolver", err)
 		}
 	}
-	return hideResolvers()
+	return nil
 }
 
 // remountSys shows the interfaces of the namespace in /sys/class/net. A host
@@ -153,15 +156,32 @@ func bindResolvConf(text string) error {
 	return bind(f.Name(), "/etc/resolv.conf")
 }
 
-// hideResolvers hides from the command the sockets of programs that look names
-// up for it on the host's behalf: systemd-resolved's for nss-resolve, nscd's. A
-// Unix socket knows no network namespace.
+// resolverDirs are where programs have their sockets that look names up for
+// others: systemd-resolved for nss-resolve, or by the system's D-Bus, nscd, and
+// Avahi and SSSD for their own modules. A Unix socket knows no network namespace.
+func resolverDirs() []string {
+	return []string{"/run/systemd/resolve", "/run/dbus", "/run/nscd", "/run/avahi-daemon", "/var/lib/sss/pipes"}
+}
+
+// hideResolvers puts empty folders over those of such programs: for good, while a
+// socket alone would be there again when its program starts again. Where
+// /etc/resolv.conf is a link into one of them, an empty file is at its end.
 func hideResolvers() error {
-	for _, path := range []string{"/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/var/run/nscd/socket"} {
-		if _, err := os.Stat(path); err != nil {
+	link, err := os.Readlink("/etc/resolv.conf")
+	if err == nil && !filepath.IsAbs(link) {
+		link = filepath.Join("/etc", link)
+	}
+	for _, dir := range resolverDirs() {
+		if _, err := os.Stat(dir); err != nil {
 			continue
 		}
-		if err := bind(os.DevNull, path); err != nil {
+		if err := unix.Mount("multihop", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=64k"); err != nil {
+			return fmt.Errorf("hide %s: %w", dir, err)
+		}
+		if filepath.Dir(link) != dir {
+			continue
+		}
+		if err := os.WriteFile(link, nil, 0o644); err != nil {
 			return err
 		}
 	}

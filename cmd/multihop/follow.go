@@ -49,7 +49,7 @@ func (in *instance) follow(ctx context.Context) {
 func (in *instance) networkChanged(ctx context.Context) {
 	in.changing.Lock()
 	defer in.changing.Unlock()
-	if in.ending {
+	if in.ending || in.bare {
 		return
 	}
 	if in.uplink.changed(addrsOf(rootEndpoints(in.router.Status()))) {
@@ -72,10 +72,17 @@ func (in *instance) networkChanged(ctx context.Context) {
 	}
 }
 
-// followSleep has every session renewed when the host was suspended: peers have
-// forgotten them.
+// followSleep has the router begin anew when the host was suspended.
 func (in *instance) followSleep(ctx context.Context) {
-	tick := time.NewTicker(sleepCheck)
+	in.followClock(ctx, slept, sleepCheck)
+}
+
+// followClock looks every so often at slept, for how long the host has been
+// suspended so far. After that peers have forgotten their sessions, and the
+// network may be another: sockets are made again, sessions renewed, carriers
+// first, and what else the network says is taken over.
+func (in *instance) followClock(ctx context.Context, slept func() time.Duration, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for before := slept(); ; {
 		select {
@@ -85,8 +92,12 @@ func (in *instance) followSleep(ctx context.Context) {
 		}
 		now := slept()
 		if now-before >= sleepLeast {
-			in.log.Info("the host was suspended: new sessions", "for", (now - before).Round(time.Second))
+			in.log.Info("the host was suspended: new sockets and sessions", "for", (now - before).Round(time.Second))
+			if err := in.router.NetworkChanged(); err != nil {
+				in.log.Warn("network changed", "err", err)
+			}
 			in.router.Resumed()
+			in.networkChanged(ctx)
 		}
 		before = now
 	}
@@ -147,18 +158,10 @@ func (in *instance) syncRouteMTUs() {
 			now[h.Name] = h.MTU
 		}
 	}
-	for _, r := range d.plan.Routes {
-		mtu, changed := now[r.Hop]
-		if !changed || r.Reject != "" {
-			continue
-		}
-		for _, p := range prefixesOf(r) {
-			if err := in.host.SetRouteMTU(p, mtu); err != nil {
-				in.log.Warn("a route keeps its MTU", "route", p, "mtu", mtu, "err", err)
-			}
-		}
-	}
 	for hop, mtu := range now {
+		if err := in.host.SetRouteMTU(hop, mtu); err != nil {
+			in.log.Warn("routes keep their MTU", "hop", hop, "mtu", mtu, "err", err)
+		}
 		in.routeMTUs[hop] = mtu
 	}
 }

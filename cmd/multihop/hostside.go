@@ -27,7 +27,10 @@ func (in *instance) prepare(ctx context.Context) (*desired, error) {
 	}
 	_, missing := os.Stat(filepath.Join(host.Dir, in.name+".json"))
 	in.adopted = missing == nil
-	in.host, err = host.New(in.name, &host.Options{Netns: c.Settings.Netns, Trace: in.progress.trace, Logger: in.log})
+	in.host, err = host.New(in.name, &host.Options{
+		Netns: c.Settings.Netns, Logger: in.log,
+		Trace: in.progress.trace, Traced: in.progress.traced, Progress: in.progress.changes,
+	})
 	if c.Settings.Table == tableOff && errors.Is(err, host.ErrUnsupported) {
 		in.log.Warn(err.Error())
 		in.bare = true
@@ -43,8 +46,10 @@ func (in *instance) prepare(ctx context.Context) (*desired, error) {
 	}
 	d.warnings = append(warnings, d.warnings...)
 	d.needs = needs(c) // before the folder is left
-	if err := in.guardSession(d); err != nil {
-		return nil, err
+	if peer, ok := sshPeer(); ok {
+		if err := in.guardSession(d, peer); err != nil {
+			return nil, err
+		}
 	}
 	in.progress.plan(in.name, d)
 	return d, in.order.settle()
@@ -62,10 +67,10 @@ func (in *instance) nameFree() error {
 	return err
 }
 
-// guardSession refuses to cut the SSH session that it is called from.
-func (in *instance) guardSession(d *desired) error {
-	peer, ok := sshPeer()
-	if !ok || in.bare {
+// guardSession refuses to cut the SSH session with peer; the zero Addr: there is
+// none.
+func (in *instance) guardSession(d *desired, peer netip.Addr) error {
+	if !peer.IsValid() || in.bare {
 		return nil
 	}
 	mend, err := in.host.Cuts(d.host, peer)

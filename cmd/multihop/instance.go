@@ -38,6 +38,7 @@ type instance struct {
 	names  *names
 	uplink *uplink
 	hooks  *hooks
+	events *control.Feed
 	host   *host.Host
 	bare   bool // this system cannot be told anything: the user does it
 	dry    bool // nothing is to be done
@@ -70,6 +71,7 @@ func newInstance(name string, o *order, p *progress, log *slog.Logger) *instance
 		name: name, order: o, progress: p, log: log,
 		service: service{log},
 		hooks:   &hooks{tun: name, log: log, trace: p.trace},
+		events:  control.NewFeed(),
 		uapi:    make(map[string]*uapi.Server),
 		begun:   make(chan struct{}),
 		ended:   make(chan struct{}),
@@ -98,7 +100,7 @@ func (in *instance) run(ctx context.Context) error {
 	defer silence()
 	var answered sync.WaitGroup
 	answered.Go(func() { // packets matter more than questions: not fatal
-		if err := control.Serve(answering, l, in, in.log); err != nil {
+		if err := control.Serve(answering, l, in, in.events, in.log); err != nil {
 			in.log.Error("multihop show does not work any more", "err", err)
 		}
 	})
@@ -125,7 +127,14 @@ func (in *instance) takeName() (net.Listener, error) {
 	if errors.Is(err, sock.ErrInUse) {
 		return nil, fmt.Errorf("%s: an instance of that name runs: choose another with --name: %w", in.name, err)
 	}
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	left := &stage{dir: stageDir(control.Dir, in.name)} // by one that was killed
+	if err := left.close(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // live sets the instance up and carries packets until ctx ends or something
@@ -202,7 +211,11 @@ func (in *instance) openTUN(ctx context.Context, d *desired) error {
 		return errors.Join(err, dev.Close())
 	}
 	in.uplink.tun = in.name
-	in.router = router.New(&router.Options{Logger: in.log, Resolve: in.names.resolve, OnEvent: in.onEvent()})
+	act := in.onEvent()
+	in.router = router.New(&router.Options{Logger: in.log, Resolve: in.names.resolve, OnEvent: func(e router.Event) {
+		in.events.Publish(e)
+		act(e)
+	}})
 	in.onExit(in.router.Close)
 	if err := in.router.SetTUN(dev); err != nil {
 		return errors.Join(err, dev.Close())
@@ -250,7 +263,11 @@ func (in *instance) serve(life context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		in.service.watchdog(ctx, func() { in.router.Status() })
+		select {
+		case <-ctx.Done():
+		case <-in.begun: // hooks may take their time
+			in.service.watchdog(ctx, in.alive)
+		}
 		return nil
 	})
 	err := g.Wait()

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"syscall"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,4 +94,28 @@ func notPrivate() string {
 		}
 	}
 	return ""
+}
+
+// endLeftovers kills what a script, which failed, left running, and removes what
+// that leaves in /run: the next one is not to meet it.
+func endLeftovers(t *testing.T) {
+	if notPrivate() != "" || os.Getpid() != 1 {
+		return // of the processes in /proc some are others'
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid != 1 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_, _ = syscall.Wait4(pid, nil, 0, nil) // orphans are the first process's
+		}
+	}
+	for _, pattern := range []string{"/run/multihop/*", "/run/multihop/.*.next", "/run/wireguard/*"} {
+		paths, _ := filepath.Glob(pattern) // only a bad pattern fails
+		for _, path := range paths {
+			_ = os.Remove(path)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // A progress tells who waits for an instance to be up how that goes: the
@@ -13,16 +14,18 @@ import (
 type progress struct {
 	verbose bool // changes are told, too
 
-	mu    sync.Mutex
-	out   io.Writer         // nil: nobody listens
-	extra func(line string) // told each change besides; nil: nobody
-	heed  func(text string) // told each warning besides; nil: nobody
-	done  func(error)       // tells that it is up, or why it will not be; nil: told
+	mu      sync.Mutex
+	counted time.Time                     // when count was last told
+	out     io.Writer                     // nil: nobody listens
+	count   func(done, total int)         // told how many of many changes are made; nil: nobody
+	extra   func(line string) (more bool) // told each change besides, until it returns false; nil: nobody
+	heed    func(text string)             // told each warning besides; nil: nobody
+	done    func(error)                   // tells that it is up, or why it will not be; nil: told
 }
 
-// newProgress prints to out.
-func newProgress(out io.Writer, verbose bool) *progress {
-	return &progress{out: out, verbose: verbose}
+// newProgress prints to out, and how far many changes are as m shows it.
+func newProgress(out io.Writer, verbose bool, m *meter) *progress {
+	return &progress{out: out, verbose: verbose, count: m.show}
 }
 
 // plan prints the plan, after what is to be known about it.
@@ -42,13 +45,30 @@ func (p *progress) trace(line string) {
 	if p.verbose && p.out != nil {
 		fmt.Fprintln(p.out, line)
 	}
-	if p.extra != nil {
-		p.extra(line)
+	if p.extra != nil && !p.extra(line) {
+		p.extra = nil
 	}
 }
 
-// also has every change told to f, too; nil ends that.
-func (p *progress) also(f func(line string)) {
+// traced reports whether somebody is told of changes.
+func (p *progress) traced() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.verbose && p.out != nil || p.extra != nil
+}
+
+// changes tells, now and then, how many of many changes are made.
+func (p *progress) changes(done, total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.count != nil && p.out != nil && (done == total || now.Sub(p.counted) >= meterEvery) {
+		p.counted = now
+		p.count(done, total)
+	}
+}
+
+// also has every change told to f, too, until that returns false; nil ends that.
+func (p *progress) also(f func(line string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.extra = f
@@ -100,6 +120,8 @@ func (p *progress) conclude(err error) {
 // JSON object a line.
 type message struct {
 	Text  string `json:"text,omitempty"` // to be printed as it is
+	Done  int    `json:"done,omitempty"` // changes, of Total
+	Total int    `json:"total,omitempty"`
 	Ready bool   `json:"ready,omitempty"`
 	Error string `json:"error,omitempty"` // why it never will be
 }
@@ -114,10 +136,13 @@ func (m messages) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// count sends how many of many changes are made.
+func (m messages) count(done, total int) { _ = m.Encode(message{Done: done, Total: total}) }
+
 // tellParent has p send messages through pipe, and close it after the last.
 func tellParent(pipe io.WriteCloser, verbose bool) *progress {
 	m := messages{json.NewEncoder(pipe)}
-	p := newProgress(m, verbose)
+	p := &progress{out: m, verbose: verbose, count: m.count}
 	p.done = func(err error) {
 		last := message{Ready: err == nil}
 		if err != nil {
@@ -129,22 +154,28 @@ func tellParent(pipe io.WriteCloser, verbose bool) *progress {
 	return p
 }
 
-// hearChild prints what a detached instance tells, until it is up or says why it
-// is not. A pipe that ends before that is io.ErrUnexpectedEOF.
-func hearChild(pipe io.Reader, out io.Writer) error {
+// hearChild prints what a detached instance tells, and has m show how far it is,
+// until it is up or says why it is not. A pipe that ends before that is
+// io.ErrUnexpectedEOF.
+func hearChild(pipe io.Reader, out io.Writer, m *meter) error {
+	defer m.clear()
 	for d := json.NewDecoder(pipe); ; {
-		var m message
-		switch err := d.Decode(&m); {
+		var said message
+		switch err := d.Decode(&said); {
 		case err == io.EOF:
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
-		case m.Ready:
+		case said.Ready:
 			return nil
-		case m.Error != "":
-			return childError(m.Error)
+		case said.Error != "":
+			return childError(said.Error)
+		case said.Total > 0:
+			m.show(said.Done, said.Total)
+			continue
 		}
-		if _, err := io.WriteString(out, m.Text); err != nil {
+		m.clear()
+		if _, err := io.WriteString(out, said.Text); err != nil {
 			out = io.Discard // who reads it may have gone
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A pipe of messages: what the child prints and how it ends is what the parent
@@ -34,7 +36,7 @@ func TestMessages(t *testing.T) {
 				w.Close()
 			}()
 			var out strings.Builder
-			err := hearChild(r, &out)
+			err := hearChild(r, &out, new(meter))
 			r.Close()
 			if (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
 				t.Errorf("error %v, want %q", err, tt.err)
@@ -49,14 +51,51 @@ func TestMessages(t *testing.T) {
 // Changes are told a listener also when they are not printed.
 func TestProgressAlso(t *testing.T) {
 	var out bytes.Buffer
-	p := newProgress(&out, false)
+	p := newProgress(&out, false, new(meter))
 	var heard []string
-	p.also(func(line string) { heard = append(heard, line) })
-	p.trace("[#] a")
-	p.also(nil)
-	p.trace("[#] b")
+	if p.traced() {
+		t.Error("traced, though nobody listens")
+	}
+	p.also(func(line string) bool {
+		heard = append(heard, line)
+		return len(heard) < 2
+	})
+	if !p.traced() {
+		t.Error("not traced, though somebody listens")
+	}
+	for _, line := range []string{"[#] a", "[#] b", "[#] c"} {
+		p.trace(line)
+	}
 	p.ready()
-	if out.Len() != 0 || len(heard) != 1 || heard[0] != "[#] a" {
-		t.Errorf("printed %q, heard %q", out.String(), heard)
+	if out.Len() != 0 || !slices.Equal(heard, []string{"[#] a", "[#] b"}) || p.traced() {
+		t.Errorf("printed %q, heard %q, traced %v", out.String(), heard, p.traced())
+	}
+}
+
+// How far many changes are is told by a line now and then, and on a terminal by
+// one line that vanishes.
+func TestMeter(t *testing.T) {
+	long := time.Now().Add(-time.Hour)
+	for _, tt := range []struct {
+		name     string
+		terminal bool
+		want     string
+	}{
+		{"file", false, "500000 of 2000000 changes to the host (25 %)\n"},
+		{"terminal", true, "\r\x1b[K500000 of 2000000 changes to the host (25 %)\r\x1b[K"},
+	} {
+		r, w := io.Pipe()
+		go func() {
+			p := tellParent(w, false)
+			p.changes(500_000, 2_000_000)
+			p.changes(500_001, 2_000_000) // at once
+			p.ready()
+			p.changes(500_002, 2_000_000)
+		}()
+		var out strings.Builder
+		m := &meter{out: &out, terminal: tt.terminal, last: long}
+		if err := hearChild(r, io.Discard, m); err != nil || out.String() != tt.want {
+			t.Errorf("%s: %v, shown %q, want %q", tt.name, err, out.String(), tt.want)
+		}
 	}
 }

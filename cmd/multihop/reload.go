@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"multihop/internal/control"
@@ -12,38 +13,14 @@ import (
 
 // Reload implements control.Instance: it reads the files again and puts what
 // they say in force. After an error what was in force still is.
-func (in *instance) Reload(ctx context.Context) (done control.Reloaded, err error) {
-	if err := in.ready(ctx); err != nil {
-		return done, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(in.life, cancel)()
-	in.changing.Lock()
-	defer in.changing.Unlock()
-	if in.ending {
-		return done, errEnded
-	}
-	in.service.reloading()
-	defer in.tellService()
-	defer in.service.ready()
-	done.Changes = []string{}
-	in.progress.also(func(line string) { done.Changes = append(done.Changes, line) })
-	defer in.progress.also(nil)
-	done.Warnings = []string{}
-	in.progress.alsoWarn(func(w string) { done.Warnings = append(done.Warnings, w) })
-	defer in.progress.alsoWarn(nil)
-	next, err := in.reread(ctx)
-	if err == nil {
-		err = in.replace(ctx, in.inForce(), next)
-	}
-	if err != nil {
-		in.log.Warn("reload: what was in force stays", "err", err)
-		return control.Reloaded{}, err
-	}
-	done.Warnings = append(next.warnings, done.Warnings...)
-	in.log.Info("reloaded", "hops", len(next.plan.Hops), "routes", len(next.plan.Routes))
-	return done, nil
+func (in *instance) Reload(ctx context.Context, ssh netip.Addr) (control.Reloaded, error) {
+	return in.change(ctx, "reload", func(ctx context.Context) (*desired, error) {
+		next, err := in.reread(ctx)
+		if err == nil {
+			err = in.guardSession(next, ssh)
+		}
+		return next, err
+	})
 }
 
 // reread works out what the files ask for now.
@@ -52,21 +29,7 @@ func (in *instance) reread(ctx context.Context) (*desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := in.inForce()
-	if c.Settings.Netns != before.conf.Settings.Netns {
-		return nil, errors.New("a TUN cannot move, and Netns has changed: multihop down and up")
-	}
-	next, err := in.desire(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	next.warnings = append(warnings, next.warnings...)
-	next.needs = needs(c)
-	if !before.needs.cover(next.needs) {
-		next.needs = before.needs
-		next.warnings = append(next.warnings, "hooks, and files of other users, that are new need privileges that were given up: multihop down and up gives them")
-	}
-	return next, nil
+	return in.want(ctx, c, warnings)
 }
 
 // replace puts next in force instead of before. After an error what was before

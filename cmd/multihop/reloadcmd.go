@@ -24,6 +24,7 @@ Have a running instance read its files again and put what they say in force.
 What has not changed is not touched: its sessions, its connections and its routes
 stay. If something is wrong with the files nothing changes, and the error is
 printed. The flags that it was started with still count. Netns cannot change.
+What would cut the SSH session that it is called from is refused, as by up.
 
 ` + whichHelp),
 		Example: text(`
@@ -46,7 +47,8 @@ func reload(ctx context.Context, out io.Writer, dir, arg string, verbose bool) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	done, err := control.NewClient(dir, name).Reload(ctx)
+	ssh, _ := sshPeer()
+	done, err := control.NewClient(dir, name).Reload(ctx, ssh)
 	if err != nil {
 		return err
 	}

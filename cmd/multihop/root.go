@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ Two files of your provider, one inside the other, for everything:
   multihop check entry.conf exit.conf
   sudo multihop up entry.conf exit.conf
   sudo multihop show
+  sudo multihop tree
   sudo multihop route get 203.0.113.9
   sudo multihop down mh0
 
@@ -48,7 +50,10 @@ Any tree of them is a profile, a file in /etc/multihop:
 		newRunCommand(),
 		newStatusCommand(),
 		newShowCommand(),
+		newTreeCommand(),
 		newRouteCommand(),
+		newRoutesCommand(),
+		newEventsCommand(),
 		newExecCommand(),
 		newCheckCommand(),
 		newFmtCommand(),
@@ -73,6 +78,38 @@ func completeFiles(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 		names = append(names, profileName(p))
 	}
 	return names, cobra.ShellCompDirectiveDefault
+}
+
+// completeInstancesAndFiles offers the running instances, profiles and files.
+func completeInstancesAndFiles(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	files, directive := completeFiles(cmd, args, word)
+	if len(args) > 0 {
+		return files, directive
+	}
+	names, _ := control.Names(control.Dir) // who may not ask has none
+	for _, n := range files {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names, directive
+}
+
+// completeHops offers the hops of the instance that --name means.
+func completeHops(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	name, err := theInstance(cmd.Context(), control.Dir, cmd.Flag("name").Value.String())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	s, err := askStatus(cmd.Context(), control.Dir, name)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var hops []string
+	for _, h := range s.Hops {
+		hops = append(hops, h.Name)
+	}
+	return hops, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeInstances offers the running instances.

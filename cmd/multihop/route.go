@@ -2,21 +2,25 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"multihop/internal/control"
 	"multihop/router"
+	api "multihop/router/control"
 )
 
 func newRouteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "route",
-		Short: "Ask a running instance about its routes",
+		Short: "Ask what happens to a packet",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -24,99 +28,212 @@ func newRouteCommand() *cobra.Command {
 	return cmd
 }
 
+// A routeQuestion is what the flags of route get ask.
+type routeQuestion struct {
+	name, src, proto string
+	flow             router.Flow
+	asJSON           bool
+}
+
 func newRouteGetCommand() *cobra.Command {
-	var name string
+	q := new(routeQuestion)
 	cmd := &cobra.Command{
-		Use:   "get ADDR",
+		Use:   "get ADDR [PROFILE | FILE...]",
 		Short: "Explain what happens to a packet to ADDR",
 		Long: text(`
 Explain what a running instance does with a packet to ADDR: the route that it
 takes, the hops from the host outwards, the source address before and after
-translation, the MTU, and each hop's latest handshake. The answer comes from the
-table that the packets themselves use. A packet that would not be delivered is
-named by the counter of "multihop show" that it would raise.`),
+translation, the MTU, and each hop's endpoint and latest handshake. The answer
+comes from the table and the code that the packets themselves go through. A packet
+that would not be delivered is named by the counter of "multihop show" that it
+would raise.
+
+With --from, the packet comes from the peer of that hop instead: then --src is
+where it says it comes from.
+
+With files, or a profile, the answer is what up would make of those; nothing need
+run, and no name is looked up.`),
 		Example: text(`
   multihop route get 203.0.113.9
-  multihop route get 2001:db8::1 --name mh1`),
+  multihop route get 203.0.113.9 --proto tcp --port 443 --size 1500 --df
+  multihop route get 10.64.0.2 --from entry --src 198.51.100.7
+  multihop route get 2001:db8::1 entry.conf exit.conf`),
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("route get: want one address, got %d arguments", len(args))
+			if len(args) == 0 {
+				return errors.New("route get: want one address, got none")
 			}
 			return nil
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completeFiles(cmd, args[1:], word)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return routeGet(cmd.Context(), cmd.OutOrStdout(), control.Dir, name, args[0])
+			return q.ask(cmd.Context(), cmd.OutOrStdout(), control.Dir, args[0], args[1:])
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the instance (default: the one that runs)")
+	flags := cmd.Flags()
+	flags.StringVar(&q.name, "name", "", "`NAME` of the instance (default: the one that runs)")
+	flags.StringVar(&q.src, "src", "", "its source `ADDR` (default: the TUN's)")
+	flags.StringVar(&q.proto, "proto", "udp", "`PROTO`: tcp, udp, icmp, or a number")
+	flags.Uint16Var(&q.flow.Port, "port", 0, "its destination `PORT`")
+	flags.Uint16Var(&q.flow.SrcPort, "sport", 0, "its source `PORT`")
+	flags.IntVar(&q.flow.Size, "size", 0, "`BYTES` of the whole packet (default: as few as can be)")
+	flags.BoolVar(&q.flow.DF, "df", false, "it must not be fragmented (IPv4)")
+	flags.StringVar(&q.flow.FromHop, "from", "", "the `HOP` whose peer sends it")
+	flags.BoolVar(&q.asJSON, "json", false, "print JSON")
 	_ = cmd.RegisterFlagCompletionFunc("name", completeInstances)
+	_ = cmd.RegisterFlagCompletionFunc("proto", cobra.FixedCompletions([]string{"tcp", "udp", "icmp"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("from", completeHops)
+	for _, f := range []string{"src", "port", "sport", "size"} {
+		_ = cmd.RegisterFlagCompletionFunc(f, cobra.NoFileCompletions)
+	}
 	return cmd
 }
 
-func routeGet(ctx context.Context, w io.Writer, dir, name, addr string) error {
-	dst, err := netip.ParseAddr(addr)
-	if err != nil {
-		return fmt.Errorf("route get: %q is not an address", addr)
+func (q *routeQuestion) ask(ctx context.Context, w io.Writer, dir, addr string, files []string) error {
+	if err := q.read(addr); err != nil {
+		return fmt.Errorf("route get: %w", err)
 	}
-	if name != "" {
-		if err := checkName(name); err != nil {
+	if len(files) > 0 {
+		plan, err := planOf(files)
+		if err != nil {
+			return err
+		}
+		return q.print(w, plan.Explain(q.flow), time.Time{})
+	}
+	if q.name != "" {
+		if err := checkName(q.name); err != nil {
 			return fmt.Errorf("route get: --name: %w", err)
 		}
 	}
-	name, err = theInstance(ctx, dir, name)
+	name, err := theInstance(ctx, dir, q.name)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	e, err := control.NewClient(dir, name).Explain(ctx, dst)
+	e, err := control.NewClient(dir, name).Explain(ctx, q.flow)
 	if err != nil {
 		return err
 	}
-	return writeExplanation(w, e, time.Now())
+	return q.print(w, e, time.Now())
 }
 
-// writeExplanation prints e in blocks: the packet, then its hops.
+// read makes a flow of what the command line says.
+func (q *routeQuestion) read(addr string) (err error) {
+	if q.flow.Dst, err = netip.ParseAddr(addr); err != nil {
+		return fmt.Errorf("%q is not an address", addr)
+	}
+	if q.src != "" {
+		if q.flow.Src, err = netip.ParseAddr(q.src); err != nil {
+			return fmt.Errorf("--src: %q is not an address", q.src)
+		}
+	}
+	if q.flow.FromHop != "" && q.src == "" {
+		return errors.New("--src is missing: a packet from a hop says where it comes from")
+	}
+	if q.flow.Proto, err = api.ParseProto(q.proto); err != nil {
+		return fmt.Errorf("--proto: %w", err)
+	}
+	if q.flow.Size < 0 {
+		return fmt.Errorf("--size: %d is no number of bytes", q.flow.Size)
+	}
+	return nil
+}
+
+func (q *routeQuestion) print(w io.Writer, e router.Explanation, now time.Time) error {
+	if q.asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(e)
+	}
+	return writeExplanation(w, e, now)
+}
+
+// planOf returns the plan of files, each inside the one before it, or of a
+// profile.
+func planOf(args []string) (*router.Plan, error) {
+	c, _, err := (&order{args: args}).load(false)
+	if err != nil {
+		return nil, err
+	}
+	return router.Compile(c.Config)
+}
+
+// writeExplanation prints e in blocks: the packet, then its hops, with what they
+// do now; the zero time: they do not run.
 func writeExplanation(w io.Writer, e router.Explanation, now time.Time) error {
 	b := &blocks{}
 	b.open("destination", e.Dst.String())
+	if e.From != "" {
+		b.line("from", "the peer of "+e.From)
+	}
 	if e.Route.IsValid() {
 		b.line("route", e.Route.String())
+		b.line("to", targetOf(e))
 	} else {
 		b.line("route", "(none)")
 	}
-	hops := ""
-	for i, h := range e.Path {
-		if i > 0 {
-			hops += " > "
-		}
-		hops += h.Name
+	var hops []string
+	for _, h := range e.Path {
+		hops = append(hops, h.Name)
 	}
-	b.line("hops", hops)
+	b.line("hops", strings.Join(hops, " > "))
 	if e.Src.IsValid() {
 		b.line("source", e.Src.String())
 	}
 	if e.NAT.IsValid() {
 		b.line("translated to", e.NAT.String())
 	}
+	b.line("taken by", e.Link)
+	if e.Size != 0 {
+		b.line("size", fmt.Sprint(e.Size))
+	}
 	if e.MTU != 0 {
 		b.line("mtu", fmt.Sprint(e.MTU))
+	}
+	if e.Pieces > 1 {
+		b.line("fragments", fmt.Sprint(e.Pieces))
 	}
 	b.line("verdict", verdict(e))
 	for _, h := range e.Path {
 		b.open("hop", h.Name)
-		b.line("state", upOrDown(h.Down, h.Reason))
+		if h.Group != "" {
+			b.line("chosen by", "group "+h.Group)
+		}
+		if h.Down || !now.IsZero() {
+			b.line("state", upOrDown(h.Down, h.Reason))
+		}
 		b.line("endpoint", h.Endpoint)
-		b.line("mtu", fmt.Sprint(h.MTU))
-		if h.LatestHandshake.IsZero() {
+		b.line("mtu", fmt.Sprintf("%d, and adds %d", h.MTU, h.Overhead))
+		switch {
+		case now.IsZero():
+		case h.LatestHandshake.IsZero():
 			b.line("latest handshake", "(none yet)")
-		} else {
+		default:
 			b.line("latest handshake", ago(h.LatestHandshake, now))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// targetOf says where the route leads, and what happens when that is down.
+func targetOf(e router.Explanation) string {
+	if e.Rule == "" {
+		return "(none: it rejects)"
+	}
+	text := e.Rule
+	if e.OnDown != "" && e.OnDown != router.Reject.String() {
+		text += ", on down " + e.OnDown
+	}
+	if e.Backup != "" {
+		text += ": " + e.Backup + " stands in"
+	}
+	return text
 }
 
 func verdict(e router.Explanation) string {

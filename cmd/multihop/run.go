@@ -38,7 +38,7 @@ lives (Type=notify, WatchdogSec).
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.args = args
-			return o.run(cmd.Context(), newProgress(cmd.OutOrStdout(), verbose), newLogger(cmd.ErrOrStderr(), verbose))
+			return o.run(cmd.Context(), newProgress(cmd.OutOrStdout(), verbose, newMeter(cmd.ErrOrStderr())), newLogger(cmd.ErrOrStderr(), verbose))
 		},
 	}
 	o.addFlags(cmd)

@@ -55,6 +55,7 @@ func runScript(t *testing.T, script string) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second under -race
+			e.Defer(func() { endLeftovers(t) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -131,5 +131,5 @@ func theInstance(ctx context.Context, dir, name string) (string, error) {
 	case 1:
 		return running[0], nil
 	}
-	return "", fmt.Errorf("several instances run: choose one of %s with --name", strings.Join(running, ", "))
+	return "", fmt.Errorf("several instances run: name one of %s", strings.Join(running, ", "))
 }

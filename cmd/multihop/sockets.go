@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"maps"
 
 	"multihop/internal/uapi"
@@ -24,8 +23,7 @@ func (in *instance) syncUAPI(plan *router.Plan) error {
 		if in.uapi[h.Name] != nil {
 			continue
 		}
-		get := func(w io.Writer) error { return in.router.UAPI(h.Name, w) }
-		s, err := uapi.Listen(uapi.Dir, uapi.Name(in.name, h.Name), get, in.log)
+		s, err := uapi.Listen(uapi.Dir, uapi.Name(in.name, h.Name), wgHop{in, h.Name}, in.log)
 		if err != nil {
 			errs = append(errs, err)
 			continue

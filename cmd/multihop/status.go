@@ -23,8 +23,11 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 	b.line("packets", fmt.Sprintf("%d read, %d written", s.Read, s.Wrote))
 	b.line("drops", drops(s.Drops))
 	b.host(&s.Host)
+	for _, g := range s.Groups {
+		b.group(g, s.OnDown, now)
+	}
 	for _, h := range s.Hops {
-		b.hop(h, now)
+		b.hop(h, s.OnDown, now)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -85,7 +88,47 @@ func onOff(on bool) string {
 	return "off"
 }
 
-func (b *blocks) hop(h router.HopStatus, now time.Time) {
+// group says which hop of a group serves, why, and how the others are.
+func (b *blocks) group(g router.GroupStatus, down []router.OnDownStatus, now time.Time) {
+	b.open("group", g.Name)
+	b.line("active", g.Active)
+	if !g.Since.IsZero() {
+		b.line("switched", fmt.Sprintf("%s: %s", ago(g.Since, now), g.Reason))
+	}
+	b.line("on down", onDown(g.Name, down))
+	for _, m := range g.Hops {
+		text := m.Name + ", " + string(m.Health)
+		if m.Reason != "" {
+			text += ": " + m.Reason
+		}
+		if !m.Heard.IsZero() {
+			text += ", heard " + ago(m.Heard, now)
+		}
+		b.line("member", text)
+	}
+}
+
+// onDown says what routes to a hop or group do while it is down, unless they
+// reject.
+func onDown(rule string, all []router.OnDownStatus) string {
+	var out []string
+	for _, d := range all {
+		if d.Rule != rule {
+			continue
+		}
+		text := d.OnDown
+		if d.Fallback != "" {
+			text = d.Fallback
+		}
+		if d.InUse {
+			text += " (stands in now)"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (b *blocks) hop(h router.HopStatus, down []router.OnDownStatus, now time.Time) {
 	b.open("hop", h.Name)
 	b.line("public key", h.PublicKey)
 	b.line("private key", "(hidden)")
@@ -93,11 +136,15 @@ func (b *blocks) hop(h router.HopStatus, now time.Time) {
 		b.line("listening port", fmt.Sprint(h.ListenPort))
 	}
 	carrier := h.Via
-	if carrier == "" {
+	switch {
+	case carrier == "":
 		carrier = hostNetwork
+	case h.ViaGroup != "":
+		carrier += " (of group " + h.ViaGroup + ")"
 	}
 	b.line("carrier", carrier)
 	b.line("state", upOrDown(h.Down, h.Reason))
+	b.line("on down", onDown(h.Name, down))
 	b.line("addresses", orNone(join(h.Addrs)))
 	b.line("mtu", fmt.Sprint(h.MTU))
 	if h.Fragments > 0 {

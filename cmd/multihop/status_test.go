@@ -155,29 +155,33 @@ func TestWriteExplanation(t *testing.T) {
 		want string
 	}{
 		{"delivered", router.Explanation{
-			Dst: netip.MustParseAddr("203.0.113.9"), Route: netip.MustParsePrefix("203.0.113.0/24"),
+			Dst: netip.MustParseAddr("203.0.113.9"), Route: netip.MustParsePrefix("203.0.113.0/24"), Rule: "exits", OnDown: "fallback", Backup: "entry", Size: 1500, Pieces: 2,
 			Src: netip.MustParseAddr("10.64.0.2"), NAT: netip.MustParseAddr("10.65.0.2"), MTU: 1360,
 			Path: []router.ExplainedHop{
-				{Name: "entry", Endpoint: "192.0.2.1:51820", MTU: 1420, LatestHandshake: testNow.Add(-time.Second)},
-				{Name: "exit", MTU: 1360},
+				{Name: "entry", Endpoint: "192.0.2.1:51820", MTU: 1420, Overhead: 60, LatestHandshake: testNow.Add(-time.Second)},
+				{Name: "exit", Group: "exits", MTU: 1360, Overhead: 80},
 			},
 		}, `destination: 203.0.113.9
   route: 203.0.113.0/24
+  to: exits, on down fallback: entry stands in
   hops: entry > exit
   source: 10.64.0.2
   translated to: 10.65.0.2
+  size: 1500
   mtu: 1360
+  fragments: 2
   verdict: delivered
 
 hop: entry
   state: up
   endpoint: 192.0.2.1:51820
-  mtu: 1420
+  mtu: 1420, and adds 60
   latest handshake: 1 second ago
 
 hop: exit
+  chosen by: group exits
   state: up
-  mtu: 1360
+  mtu: 1360, and adds 80
   latest handshake: (none yet)
 `},
 		{"no route", router.Explanation{Dst: netip.MustParseAddr("::1"), Drop: "no_route"}, `destination: ::1
@@ -185,17 +189,29 @@ hop: exit
   verdict: dropped as no_route
 `},
 		{"down", router.Explanation{
-			Dst: netip.MustParseAddr("10.0.0.1"), Route: netip.MustParsePrefix("10.0.0.0/8"), Drop: "hop_down", Reason: "taken down",
-			Path: []router.ExplainedHop{{Name: "entry", MTU: 1420, Down: true, Reason: "taken down"}},
+			Dst: netip.MustParseAddr("10.0.0.1"), Route: netip.MustParsePrefix("10.0.0.0/8"), Rule: "entry", Drop: "down", Reason: "taken down",
+			Path: []router.ExplainedHop{{Name: "entry", MTU: 1420, Overhead: 60, Down: true, Reason: "taken down"}},
 		}, `destination: 10.0.0.1
   route: 10.0.0.0/8
+  to: entry
   hops: entry
-  verdict: dropped as hop_down: taken down
+  verdict: dropped as down: taken down
 
 hop: entry
   state: down: taken down
-  mtu: 1420
+  mtu: 1420, and adds 60
   latest handshake: (none yet)
+`},
+		{"from a hop", router.Explanation{
+			Dst: netip.MustParseAddr("10.64.0.2"), Src: netip.MustParseAddr("9.9.9.9"), From: "entry", Link: "exit",
+			Route: netip.MustParsePrefix("0.0.0.0/0"),
+		}, `destination: 10.64.0.2
+  from: the peer of entry
+  route: 0.0.0.0/0
+  to: (none: it rejects)
+  source: 9.9.9.9
+  taken by: exit
+  verdict: delivered
 `},
 	}
 	for _, tt := range tests {

@@ -29,8 +29,8 @@ func (s service) notify(assignments ...string) {
 }
 
 // watchdog tells systemd, twice in each period of the unit's WatchdogSec, that
-// the process lives, as long as alive returns. It ends with ctx.
-func (s service) watchdog(ctx context.Context, alive func()) {
+// the process lives, when alive says so within a quarter of it. It ends with ctx.
+func (s service) watchdog(ctx context.Context, alive func(context.Context) error) {
 	period, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || period <= 0 {
 		return
@@ -42,8 +42,16 @@ func (s service) watchdog(ctx context.Context, alive func()) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			alive()
-			s.notify(daemon.SdNotifyWatchdog)
+			within, cancel := context.WithTimeout(ctx, period/4)
+			err := alive(within)
+			cancel()
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
+				s.log.Error("systemd is not told that all is well", "err", err)
+			default:
+				s.notify(daemon.SdNotifyWatchdog)
+			}
 		}
 	}
 }

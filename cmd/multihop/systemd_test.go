@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -61,7 +62,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// The watchdog is told of twice a period, while the process answers.
+// The watchdog is told of twice a period, while the process answers in time.
 func TestWatchdog(t *testing.T) {
 	next := notifySocket(t)
 	t.Setenv("WATCHDOG_USEC", "100000")
@@ -69,7 +70,17 @@ func TestWatchdog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	asked, ended := 0, make(chan struct{})
 	go func() {
-		service{slog.New(slog.DiscardHandler)}.watchdog(ctx, func() { asked++ })
+		service{slog.New(slog.DiscardHandler)}.watchdog(ctx, func(ctx context.Context) error {
+			asked++
+			switch asked {
+			case 1:
+				return errors.New("something hangs")
+			case 2: // hangs itself
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		})
 		close(ended)
 	}()
 	for range 3 {
@@ -79,8 +90,8 @@ func TestWatchdog(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if asked < 3 {
-		t.Errorf("told 3 times that it lives, having looked %d times", asked)
+	if asked < 5 {
+		t.Errorf("told 3 times that it lives, having looked %d times, 2 of them in vain", asked)
 	}
 }
 
@@ -91,7 +102,10 @@ func TestNoService(t *testing.T) {
 	var log strings.Builder
 	s := service{slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	s.ready()
-	s.watchdog(t.Context(), func() { t.Error("a watchdog without systemd") })
+	s.watchdog(t.Context(), func(context.Context) error {
+		t.Error("a watchdog without systemd")
+		return nil
+	})
 	if log.Len() != 0 {
 		t.Errorf("logged %q", log.String())
 	}

@@ -50,7 +50,7 @@ it refuses, and says which setting keeps the session.
 			case os.Getenv(upPipe) != "":
 				return o.runDetached(cmd.Context(), verbose, newLogger(cmd.ErrOrStderr(), false))
 			}
-			return o.detach(cmd.Context(), cmd.OutOrStdout())
+			return o.detach(cmd.Context(), cmd.OutOrStdout(), newMeter(cmd.ErrOrStderr()))
 		},
 	}
 	o.addFlags(cmd)
@@ -62,7 +62,7 @@ it refuses, and says which setting keeps the session.
 
 // detach starts this program again, detached, and waits until it says that the
 // instance is up.
-func (o *order) detach(ctx context.Context, out io.Writer) error {
+func (o *order) detach(ctx context.Context, out io.Writer, m *meter) error {
 	name, err := o.tun()
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (o *order) detach(ctx context.Context, out io.Writer) error {
 	defer func() { _ = pipe.Close() }()
 	_ = log.Close() // the child's now
 	defer context.AfterFunc(ctx, child.interrupt)()
-	err = hearChild(pipe, out)
+	err = hearChild(pipe, out, m)
 	if err == nil {
 		fmt.Fprintf(out, "%s is up. It logs to %s.\n", name, where)
 		return child.release()

@@ -1,11 +1,10 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -14,23 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"multihop/router"
+	"multihop/router/control"
 )
-
-// maxAnswer bounds what a client reads, in bytes.
-const maxAnswer = 16 << 20
-
-// ErrNotRunning is wrapped by a Client's error when nobody listens.
-var ErrNotRunning = errors.New("no such instance is running")
-
-// ErrNoAnswer is wrapped by a Client's error when the instance is there, but
-// says nothing until the context's deadline: it is stopped, or hangs.
-var ErrNoAnswer = errors.New("does not answer")
-
-var errNotAllowed = errors.New("not allowed to ask: only root and the user who runs it are")
 
 // A Client asks one instance. It is safe for concurrent use and holds nothing
 // open between calls.
@@ -57,19 +44,101 @@ func NewClient(dir, name string) *Client {
 // Status asks for the state of every hop, and of the host.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	return s, c.ask(ctx, http.MethodGet, "/status", nil, &s)
+	return s, c.ask(ctx, http.MethodGet, "/status", nil, "", &s)
 }
 
-// Explain asks what happens to a packet to dst.
-func (c *Client) Explain(ctx context.Context, dst netip.Addr) (router.Explanation, error) {
+// Routes calls each with every route in force, in order; with expand, with each
+// prefix of a large set. An error of each ends it, and is returned.
+func (c *Client) Routes(ctx context.Context, expand bool, each func(router.RouteStatus) error) error {
+	query := make(url.Values)
+	if expand {
+		query.Set("all", "")
+	}
+	body, err := c.open(ctx, http.MethodGet, "/routes", query, "")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	d := json.NewDecoder(body)
+	for range 3 { // {, "routes", [
+		if _, err := d.Token(); err != nil {
+			return c.unreadable(err)
+		}
+	}
+	for d.More() {
+		var r router.RouteStatus
+		if err := d.Decode(&r); err != nil {
+			return c.unreadable(err)
+		}
+		if err := each(r); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil { // or it is only the beginning
+		return c.unreadable(err)
+	}
+	return nil
+}
+
+// Explain asks what happens to a packet of a flow.
+func (c *Client) Explain(ctx context.Context, f router.Flow) (router.Explanation, error) {
 	var e router.Explanation
-	return e, c.ask(ctx, http.MethodGet, "/route", url.Values{"dst": {dst.String()}}, &e)
+	return e, c.ask(ctx, http.MethodGet, "/route", control.Query(f), "", &e)
 }
 
-// Reload has the instance read its configuration again.
-func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+// Events calls each with every event from now on, until the instance ends, which
+// is no error. An error of each ends it, and is returned.
+func (c *Client) Events(ctx context.Context, each func(Event) error) error {
+	body, err := c.open(ctx, http.MethodGet, "/events", nil, "")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	lines := bufio.NewScanner(body)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var e Event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return c.unreadable(err)
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return c.explain(err)
+	}
+	return nil
+}
+
+// Apply has the instance put a profile in force, given as the text of its file,
+// or say what that would do.
+func (c *Client) Apply(ctx context.Context, profile string, o ApplyOptions) (Reloaded, error) {
 	var r Reloaded
-	return r, c.ask(ctx, http.MethodPost, "/reload", nil, &r)
+	query := sshQuery(o.SSH)
+	if o.DryRun {
+		query.Set("dry-run", "")
+	}
+	return r, c.ask(ctx, http.MethodPost, "/apply", query, profile, &r)
+}
+
+// Reload has the instance read its configuration again. ssh is the far end of
+// the SSH session that the caller is in, which must not be cut; the zero Addr: in
+// none.
+func (c *Client) Reload(ctx context.Context, ssh netip.Addr) (Reloaded, error) {
+	var r Reloaded
+	return r, c.ask(ctx, http.MethodPost, "/reload", sshQuery(ssh), "", &r)
+}
+
+func sshQuery(ssh netip.Addr) url.Values {
+	query := make(url.Values)
+	if ssh.IsValid() {
+		query.Set("ssh", ssh.String())
+	}
+	return query
 }
 
 // Stop has the instance end, and returns once it has undone everything and its
@@ -79,7 +148,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	if err != nil {
 		return c.explain(err)
 	}
-	if err := c.ask(ctx, http.MethodPost, "/stop", nil, new(struct{})); err != nil {
+	if err := c.ask(ctx, http.MethodPost, "/stop", nil, "", new(struct{})); err != nil {
 		return err
 	}
 	for {
@@ -93,71 +162,4 @@ func (c *Client) Stop(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-func (c *Client) ask(ctx context.Context, method, path string, query url.Values, into any) error {
-	u := url.URL{Scheme: "http", Host: "multihop", Path: path, RawQuery: query.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.explain(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return c.explain(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		var p problem
-		if json.Unmarshal(body, &p) == nil && p.Error != "" {
-			return fmt.Errorf("%s: %s", c.name, p.Error)
-		}
-		return fmt.Errorf("%s: answered %s", c.name, resp.Status)
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%s: unreadable answer: %w", c.name, err)
-	}
-	return nil
-}
-
-// explain says in its own words what net/http wraps three times.
-func (c *Client) explain(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		err = ErrNotRunning
-	case errors.Is(err, fs.ErrPermission):
-		err = errNotAllowed
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s %w", c.name, ErrNoAnswer)
-	}
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	return fmt.Errorf("%s: %w", c.name, err)
-}
-
-// Names lists the instances that have a socket in dir, sorted. One that was
-// killed is listed until its name is used again: asking it is ErrNotRunning.
-func Names(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("%s: %w", dir, errNotAllowed)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && name != "" && e.Type() == fs.ModeSocket {
-			names = append(names, name)
-		}
-	}
-	return names, nil
 }

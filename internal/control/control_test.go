@@ -5,13 +5,11 @@ package control
 import (
 	"context"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,16 +23,19 @@ import (
 // A fixed answers with what it holds.
 type fixed struct {
 	status      Status
+	routes      []router.RouteStatus
 	explanation router.Explanation
+	flow        router.Flow // that was asked about
 }
 
 func (f *fixed) Status(context.Context) (Status, error) { return f.status, nil }
 
 func (f *fixed) Explain(_ context.Context, flow router.Flow) (router.Explanation, error) {
-	e := f.explanation
-	e.Dst = flow.Dst
-	return e, nil
+	f.flow = flow
+	return f.explanation, nil
 }
+
+func (f *fixed) Routes(context.Context) ([]router.RouteStatus, error) { return f.routes, nil }
 
 func sample() *fixed {
 	return &fixed{
@@ -56,6 +57,10 @@ func sample() *fixed {
 				Drops: map[string]uint64{"spoof": 3},
 			}},
 		}},
+		routes: []router.RouteStatus{
+			{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Count: 1, Hop: "exit"},
+			{Count: 3, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25"), netip.MustParsePrefix("192.0.2.128/25"), netip.MustParsePrefix("198.51.100.0/24")}},
+		},
 		explanation: router.Explanation{
 			Route: netip.MustParsePrefix("10.0.0.0/8"),
 			Path:  []router.ExplainedHop{{Name: "entry", MTU: 1420}},
@@ -64,8 +69,10 @@ func sample() *fixed {
 	}
 }
 
-// serve runs a server for s in a new directory until the test ends.
-func serve(t *testing.T, s Source) (dir string) {
+// serve runs a server for s without events in a new directory until the test ends.
+func serve(t *testing.T, s Source) (dir string) { return serveFeed(t, s, nil) }
+
+func serveFeed(t *testing.T, s Source, feed *Feed) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "run")
 	l, err := Listen(dir, "mh0")
@@ -74,7 +81,7 @@ func serve(t *testing.T, s Source) (dir string) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error)
-	go func() { served <- Serve(ctx, l, s, nil) }()
+	go func() { served <- Serve(ctx, l, s, feed, nil) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -102,15 +109,38 @@ func TestRoundTrip(t *testing.T) {
 	if d := cmp.Diff(src.status, status, same); d != "" {
 		t.Errorf("status (-sent +got):\n%s", d)
 	}
-	dst := netip.MustParseAddr("10.1.2.3")
-	got, err := c.Explain(t.Context(), dst)
+	flow := router.Flow{
+		Dst: netip.MustParseAddr("10.1.2.3"), Src: netip.MustParseAddr("10.64.0.2"),
+		Proto: 6, SrcPort: 1, Port: 2, Size: 40, DF: true, FromHop: "exit",
+	}
+	got, err := c.Explain(t.Context(), flow)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := src.explanation
-	want.Dst = dst
-	if d := cmp.Diff(want, got, same); d != "" {
+	if d := cmp.Diff(src.explanation, got, same); d != "" {
 		t.Errorf("explanation (-sent +got):\n%s", d)
+	}
+	if d := cmp.Diff(flow, src.flow, same); d != "" {
+		t.Errorf("flow (-sent +got):\n%s", d)
+	}
+	for _, tt := range []struct {
+		expand bool
+		want   []string
+		count  int
+	}{{false, []string{"10.0.0.0/8", "invalid Prefix"}, 4}, {true, []string{"10.0.0.0/8", "192.0.2.0/25", "192.0.2.128/25", "198.51.100.0/24"}, 4}} {
+		var rows []string
+		count := 0
+		err := c.Routes(t.Context(), tt.expand, func(r router.RouteStatus) error {
+			rows, count = append(rows, r.Prefix.String()), count+r.Count
+			return nil
+		})
+		if err != nil || count != tt.count || !slices.Equal(rows, tt.want) {
+			t.Errorf("Routes: %q, %d prefixes, %v; want %q", rows, count, err, tt.want)
+		}
+	}
+	enough := errors.New("enough")
+	if err := c.Routes(t.Context(), false, func(router.RouteStatus) error { return enough }); err != enough { //nolint:errorlint // it is passed on as it is
+		t.Errorf("Routes: %v", err)
 	}
 	names, err := Names(dir)
 	if d := cmp.Diff([]string{"mh0"}, names); d != "" || err != nil {
@@ -157,28 +187,54 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-func TestHandlerRefuses(t *testing.T) {
-	tests := []struct {
-		name, method, target string
-		code                 int
-		want                 string
-	}{
-		{"no address", "GET", "/route", http.StatusBadRequest, `"error":"dst:`},
-		{"a name", "GET", "/route?dst=example.net", http.StatusBadRequest, `"error":"dst:`},
-		{"a change", "POST", "/status", http.StatusMethodNotAllowed, ""},
-		{"unknown", "GET", "/keys", http.StatusNotFound, ""},
-		{"to end what is only asked", "POST", "/stop", http.StatusNotFound, ""},
-		{"to reload what is only asked", "POST", "/reload", http.StatusNotFound, ""},
+// TestEvents: several clients see the same events in order; a stream ends with the
+// instance, and with what its reader says.
+func TestEvents(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	feed := NewFeed()
+	dir := filepath.Join(t.TempDir(), "run")
+	l, err := Listen(dir, "mh0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	h := NewHandler(sample())
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(tt.method, tt.target, nil))
-			body, _ := io.ReadAll(w.Result().Body)
-			if w.Code != tt.code || !strings.Contains(string(body), tt.want) {
-				t.Errorf("%d %s, want %d %s", w.Code, body, tt.code, tt.want)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var parties sync.WaitGroup
+	parties.Go(func() {
+		if err := Serve(ctx, l, sample(), feed, nil); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	got := make(chan Event, 100)
+	listen := func(each func(Event) error, want error) {
+		parties.Go(func() {
+			if err := NewClient(dir, "mh0").Events(t.Context(), each); !errors.Is(err, want) {
+				t.Errorf("Events: %v, want %v", err, want)
 			}
 		})
+	}
+	enough := errors.New("enough")
+	for range 2 {
+		listen(func(e Event) error { got <- e; return nil }, nil)
+	}
+	listen(func(Event) error { return enough }, enough)
+	seen := make(map[uint64]int)
+	for deadline := time.Now().Add(10 * time.Second); ; { // until both listen
+		feed.Publish(router.Event{Kind: router.EventDown, Hop: "exit", Reason: "its carrier entry is down", Time: time.Now()})
+		select {
+		case e := <-got:
+			if seen[e.ID]++; e.Kind != router.EventDown || e.Hop != "exit" || e.Reason == "" || e.Time.IsZero() {
+				t.Fatalf("%+v", e)
+			}
+			if seen[e.ID] == 2 {
+				cancel() // the streams end with the server
+				parties.Wait()
+				return
+			}
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no event came twice")
+		}
 	}
 }

@@ -5,10 +5,8 @@ package control
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,9 +21,20 @@ type obedient struct {
 	reload   error
 	undo     error
 	reloaded Reloaded
+	ssh      netip.Addr
+	text     string
+	o        ApplyOptions
 }
 
-func (o *obedient) Reload(context.Context) (Reloaded, error) { return o.reloaded, o.reload }
+func (o *obedient) Apply(_ context.Context, text string, opts ApplyOptions) (Reloaded, error) {
+	o.text, o.o = text, opts
+	return o.reloaded, o.reload
+}
+
+func (o *obedient) Reload(_ context.Context, ssh netip.Addr) (Reloaded, error) {
+	o.ssh = ssh
+	return o.reloaded, o.reload
+}
 
 func (o *obedient) Stop(context.Context) error {
 	if o.stop != nil {
@@ -38,12 +47,18 @@ func TestReload(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	o := &obedient{fixed: sample(), reloaded: Reloaded{Changes: []string{"[#] ip route del 10.0.0.0/8"}, Warnings: []string{"w"}}}
 	c := NewClient(serve(t, o), "mh0")
-	got, err := c.Reload(t.Context())
-	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil {
-		t.Errorf("Reload: %v\n%s", err, d)
+	ssh := netip.MustParseAddr("192.0.2.9")
+	got, err := c.Reload(t.Context(), ssh)
+	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || o.ssh != ssh {
+		t.Errorf("Reload: %v, for %v\n%s", err, o.ssh, d)
+	}
+	opts := ApplyOptions{DryRun: true, SSH: ssh}
+	got, err = c.Apply(t.Context(), "[Hop]\n", opts)
+	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || o.text != "[Hop]\n" || o.o != opts {
+		t.Errorf("Apply: %v, of %q, %+v\n%s", err, o.text, o.o, d)
 	}
 	o.reload = errors.New("exit.conf:3: Address: none")
-	if _, err := c.Reload(t.Context()); err == nil || err.Error() != "mh0: exit.conf:3: Address: none" {
+	if _, err := c.Reload(t.Context(), netip.Addr{}); err == nil || err.Error() != "mh0: exit.conf:3: Address: none" {
 		t.Errorf("a reload that fails: %v", err)
 	}
 }
@@ -60,7 +75,7 @@ func TestStop(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		o := &obedient{fixed: sample(), undo: undo, stop: func() { time.AfterFunc(50*time.Millisecond, cancel) }}
 		served := make(chan error)
-		go func() { served <- Serve(ctx, l, o, nil) }()
+		go func() { served <- Serve(ctx, l, o, nil, nil) }()
 		err = NewClient(dir, "mh0").Stop(t.Context())
 		switch {
 		case undo == nil && err != nil:
@@ -75,18 +90,6 @@ func TestStop(t *testing.T) {
 		}
 		if err := NewClient(dir, "mh0").Stop(t.Context()); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("Stop of what has ended: %v, want ErrNotRunning", err)
-		}
-	}
-}
-
-// Changes are made by POST alone: a GET must be without effect.
-func TestChangesWantPost(t *testing.T) {
-	o := &obedient{fixed: sample(), stop: func() { t.Error("stopped by a GET") }}
-	for _, target := range []string{"/stop", "/reload"} {
-		w := httptest.NewRecorder()
-		NewHandler(o).ServeHTTP(w, httptest.NewRequest("GET", target, strings.NewReader("")))
-		if w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("GET %s: %d", target, w.Code)
 		}
 	}
 }

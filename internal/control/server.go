@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"multihop/internal/sock"
+	"multihop/router/control"
 )
 
 // Bounds of what a client may hold.
@@ -34,20 +35,23 @@ func Listen(dir, name string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve answers on l for s until ctx ends, then closes l and waits for the
-// answers under way, a second at most. A nil log discards the server's own
-// complaints.
-func Serve(ctx context.Context, l net.Listener, s Source, log *slog.Logger) error {
+// Serve answers on l for s until ctx ends, then closes l and feed and waits for
+// the answers under way, a second at most. A nil feed has no events, a nil log
+// discards the server's own complaints.
+func Serve(ctx context.Context, l net.Listener, s Source, feed *Feed, log *slog.Logger) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	server := &http.Server{
-		Handler:        NewHandler(s),
+		Handler:        control.NewHandler(s, feed),
 		ReadTimeout:    ioTimeout,
 		WriteTimeout:   ioTimeout,
 		IdleTimeout:    ioTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if feed != nil {
+		server.RegisterOnShutdown(feed.Close)
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

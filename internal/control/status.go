@@ -1,41 +1,22 @@
 package control
 
-import (
-	"net/netip"
+import "multihop/router/control"
 
-	"multihop/router"
+// What the socket's HTTP says is that of package router/control.
+type (
+	Source   = control.Source
+	Applier  = control.Applier
+	Instance = control.Instance
+	Status   = control.Status
+	Host     = control.Host
+	Resolver = control.Resolver
+	Reloaded = control.Changes
+	Event    = control.Event
+
+	ApplyOptions = control.ApplyOptions
+	RefusedError = control.RefusedError
+	Feed         = control.Feed
 )
 
-// A Status is what an instance says of itself: its router's state, and what the
-// host was told.
-type Status struct {
-	router.Status
-	Profile string `json:"profile,omitempty"` // its name; "": a chain of files
-	Host    Host   `json:"host"`
-}
-
-// A Host is what the operating system was told on behalf of an instance.
-type Host struct {
-	Table      string         `json:"table"`           // "main", "off" or a number
-	Mark       uint32         `json:"mark,omitempty"`  // of datagrams on the host's network; 0: none
-	Netns      string         `json:"netns,omitempty"` // the namespace of the TUN; "": the host's own
-	KillSwitch bool           `json:"kill_switch"`
-	LAN        bool           `json:"lan"`                // directly connected private networks are left alone
-	IPv6       string         `json:"ipv6,omitempty"`     // "direct": it may leave outside the tunnel
-	Exclude    []netip.Prefix `json:"exclude,omitempty"`  // goes outside the tunnel
-	DNS        []Resolver     `json:"dns,omitempty"`      // none: the host keeps its own
-	Search     []string       `json:"search,omitempty"`   // search domains
-	Warnings   []string       `json:"warnings,omitempty"` // what is wrong now, such as a tunnel of somebody else's inside this one
-}
-
-// A Resolver is a DNS server and the hop that carries its queries.
-type Resolver struct {
-	Addr netip.Addr `json:"addr"`
-	Hop  string     `json:"hop,omitempty"`
-}
-
-// A Reloaded says what a reload did.
-type Reloaded struct {
-	Changes  []string `json:"changes"`  // to the host, in the manner of wg-quick's "[#]" lines
-	Warnings []string `json:"warnings"` // one line each
-}
+// NewFeed returns a feed without streams.
+func NewFeed() *Feed { return control.NewFeed() }

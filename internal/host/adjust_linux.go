@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -12,31 +13,52 @@ import (
 // maxExtra bounds the endpoints that names and roaming add; the oldest go.
 const maxExtra = 256
 
-// SetRouteMTU changes the MTU of the route to p into the TUN. A prefix without
-// one is left alone, and so is everything before Apply and after Close.
-func (h *Host) SetRouteMTU(p netip.Prefix, mtu int) error {
+// SetRouteMTU changes the MTU of the routes of a hop into the TUN. Before Apply and
+// after Close it does nothing. After an error some may have it and others not;
+// calling it again is right.
+func (h *Host) SetRouteMTU(hop string, mtu int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || h.config == nil {
 		return nil
 	}
-	i, ok := slices.BinarySearchFunc(h.config.Routes, p, func(r Route, p netip.Prefix) int { return comparePrefixes(r.Prefix, p) })
-	if ok {
-		h.config.Routes[i].MTU = mtu
-	}
-	for _, in := range h.journal.places() {
-		r, ok := findPrefix(h.routed.tuns, in.Table, p)
-		if !ok || r.mtu == uint32(mtu) {
+	h.config.setMTU(hop, mtu)
+	var steps []step
+	places := h.journal.places()
+	for p, r := range h.config.prefixes() {
+		if r.Hop != hop || r.Reject {
 			continue
 		}
-		next := *r
-		next.mtu = uint32(mtu)
-		if err := h.take(step{r, &next}); err != nil {
-			return h.wrap(fmt.Errorf("MTU %d: %w", mtu, err))
+		for _, in := range places {
+			if r, ok := findPrefix(h.routed.tuns, in.Table, p); ok && r.mtu != uint32(mtu) {
+				next := *r
+				next.mtu = uint32(mtu)
+				steps = append(steps, step{r, &next})
+			}
 		}
-		*r = next
 	}
-	return nil
+	var errs []error
+	for len(steps) > 0 {
+		n := ahead(steps)
+		failed := h.takeBatch(steps[:n])
+		for i, s := range steps[:n] {
+			if err := failed[i]; err == nil {
+				*s.old.(*route) = *s.new.(*route)
+			} else if len(errs) < maxErrors {
+				errs = append(errs, fmt.Errorf("MTU %d: %w", mtu, err))
+			}
+		}
+		steps = steps[n:]
+	}
+	return h.wrap(errors.Join(errs...))
+}
+
+func (c *Config) setMTU(hop string, mtu int) {
+	for i := range c.Routes {
+		if r := &c.Routes[i]; r.Hop == hop {
+			r.MTU = mtu
+		}
+	}
 }
 
 // SetEndpoints has the kill switch let out our own datagrams to further
@@ -61,7 +83,7 @@ func (h *Host) SetEndpoints(add []netip.AddrPort) error {
 	if err != nil {
 		return h.wrap(err)
 	}
-	if l.table == unix.RT_TABLE_MAIN && h.netns == "" && coversEndpoint(c.prefixes(), &c) {
+	if l.table == unix.RT_TABLE_MAIN && h.netns == "" && c.coversEndpoint() {
 		return h.wrap(fmt.Errorf("a route into the TUN covers one of the endpoints %v: its own packets would loop", add))
 	}
 	if err := h.letOut(c.Endpoints); err != nil {
@@ -129,7 +151,7 @@ func (h *Host) tell(c *Config) {
 	}
 	for _, r := range h.routed.guards {
 		if r.kind == throw {
-			s.Outside = append(s.Outside, r.prefix)
+			s.Outside = append(s.Outside, r.prefix())
 		}
 	}
 	h.status.Store(s)

@@ -72,7 +72,7 @@ func TestApply(t *testing.T) {
 	}{
 		{"everything", fullConfig, []string{
 			"inet 10.64.0.2/32 scope global mh0", "inet6 fd00::2/128 scope global nodad noprefixroute",
-			"5210:\tfrom all fwmark 0xce54 lookup main proto 109", "5211:\tnot from all fwmark 0xce54 lookup 52820 proto 109",
+			"3200:\tfrom all fwmark 0xce54 lookup main proto 109", "3201:\tnot from all fwmark 0xce54 lookup 52820 proto 109",
 			"default dev mh0 table 52820 proto 109 linkdown mtu 1400",
 			"unreachable default table 52820 proto 109 metric 4278198272",
 			"10.20.0.0/16 dev mh0 table 52820 proto 109 linkdown mtu 1380",
@@ -87,7 +87,7 @@ func TestApply(t *testing.T) {
 			c.Routes = c.Routes[:1]
 			return c
 		}, []string{
-			"default dev mh0 table 52820", "unreachable default dev lo table 52820", "5211:\tnot from all fwmark 0xce54",
+			"default dev mh0 table 52820", "unreachable default dev lo table 52820", "3201:\tnot from all fwmark 0xce54",
 		}, []string{"default dev mh0 table 52820 proto 109 metric 1"}},
 		{"IPv6 = direct", func() Config {
 			c := fullConfig()
@@ -120,12 +120,12 @@ func TestApply(t *testing.T) {
 			c := splitConfig()
 			c.Endpoints = []netip.AddrPort{netip.MustParseAddrPort("10.20.9.9:51820")}
 			return c
-		}, []string{"10.20.0.0/16 dev mh0 table 52820", "5211:"}, []string{"policy drop"}},
+		}, []string{"10.20.0.0/16 dev mh0 table 52820", "3201:"}, []string{"policy drop"}},
 		{"a hole in a prefix", func() Config {
 			c := splitConfig()
 			c.Exclude = parse("10.20.30.0/24")
 			return c
-		}, []string{"10.20.0.0/16 dev mh0 table 52820", "throw 10.20.30.0/24 table 52820", "5211:"}, nil},
+		}, []string{"10.20.0.0/16 dev mh0 table 52820", "throw 10.20.30.0/24 table 52820", "3201:"}, nil},
 		{"a table by number", func() Config {
 			c := fullConfig()
 			c.Table = "1234"

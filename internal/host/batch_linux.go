@@ -101,22 +101,22 @@ func (k *kernel) judge(s step, err error) error {
 		if gone(err) {
 			return nil
 		}
-		return fmt.Errorf("remove route %s: %w", s.old.(*route).prefix, err)
+		return fmt.Errorf("remove route %s: %w", s.old.(*route).prefix(), err)
 	}
 	r := s.new.(*route)
 	if errors.Is(err, unix.EEXIST) {
 		if ours, lookErr := k.hasRoute(*r); ours && lookErr == nil {
 			return nil
 		}
-		return fmt.Errorf("route %s: this host has another route for exactly that prefix and metric: remove it first: %w", r.prefix, err)
+		return fmt.Errorf("route %s: this host has another route for exactly that prefix and metric: remove it first: %w", r.prefix(), err)
 	}
-	return fmt.Errorf("route %s: %w", r.prefix, err)
+	return fmt.Errorf("route %s: %w", r.prefix(), err)
 }
 
 // appendTo appends the body of a message that adds or deletes r; index is the
 // TUN's.
 func (r *route) appendTo(b []byte, index int, del bool) []byte {
-	addr := r.prefix.Addr()
+	addr := r.prefix().Addr()
 	family, scope, kind := byte(unix.AF_INET), byte(unix.RT_SCOPE_UNIVERSE), byte(unix.RTN_UNICAST)
 	if addr.Is6() {
 		family = unix.AF_INET6
@@ -137,7 +137,7 @@ func (r *route) appendTo(b []byte, index int, del bool) []byte {
 	// Elsewhere a route into the TUN is no way to a gateway: who adds a route to
 	// the table main by a gateway alone means one on the host's own links, and the
 	// kernel, which asks our rules too, is to find it there.
-	b = append(b, family, byte(r.prefix.Bits()), 0, 0, unix.RT_TABLE_UNSPEC, Protocol, scope, kind, 0, 0, 0, 0)
+	b = append(b, family, byte(r.prefix().Bits()), 0, 0, unix.RT_TABLE_UNSPEC, Protocol, scope, kind, 0, 0, 0, 0)
 	b = attr(b, unix.RTA_DST, addr.BitLen()/8)
 	b = append(b, addr.AsSlice()...)
 	b = attr32(b, unix.RTA_TABLE, r.table)

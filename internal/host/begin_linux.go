@@ -43,7 +43,7 @@ func (h *Host) sameNetns(create bool) error {
 	if !create || h.journal.Netns == h.netns {
 		return nil
 	}
-	if err := Clean(h.k.tun, h.k.dir, h.trace); err != nil {
+	if err := Clean(h.k.tun, &Options{Dir: h.k.dir, Trace: h.trace, Traced: h.traced, Progress: h.progress, Logger: h.log}); err != nil {
 		return err
 	}
 	h.journal = &journal{path: h.journal.path, Name: h.journal.Name, Netns: h.netns}

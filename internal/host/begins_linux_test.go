@@ -11,7 +11,7 @@ import (
 // called, since the way to the endpoints may be another.
 func TestWatchBegins(t *testing.T) {
 	for _, change := range []string{
-		"ip -4 rule del priority 5211",
+		"ip -4 rule del priority 3201",
 		"ip -4 route flush table 52820",
 		"ip addr del 10.64.0.2/32 dev mh0",
 		"echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark",

@@ -52,6 +52,7 @@ type state struct {
 	guards []route  // what keeps packets out of other routes; sorted
 	tuns   []route  // into the TUN; sorted
 	late   []change // what sends packets to the routes
+	around *around  // what it was derived from; nil: read from the kernel
 }
 
 // steps returns what leads from have and its routes to want: first what is new, then what is gone, last
@@ -86,7 +87,7 @@ func (k *kernel) steps(have []change, routes, want *state, ensure bool) ([]step,
 	}
 	guards, guardsGone := diffRoutes(routes.guards, want.guards)
 	tuns, tunsGone := diffRoutes(routes.tuns, want.tuns)
-	out = append(append(out, guards...), tuns...)
+	out = slices.Concat(out, guards, tuns)
 	if err := add(want.late); err != nil {
 		return nil, err
 	}

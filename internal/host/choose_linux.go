@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"net/netip"
 	"os"
@@ -36,14 +37,13 @@ func (h *Host) layout(c *Config) (layout, error) {
 	if c.Name != h.k.tun {
 		return l, fmt.Errorf("%q is not the TUN", c.Name)
 	}
-	all := c.prefixes()
-	l.v4, l.v6 = defaults(all)
+	l.v4, l.v6 = c.defaults()
 	switch c.Table {
 	case "off":
 		l.off = true
 	case "", "auto":
 		l.table = unix.RT_TABLE_MAIN
-		if h.netns == "" && (l.v4 || l.v6 || coversEndpoint(all, c) || excludes(all, c)) {
+		if h.netns == "" && (l.v4 || l.v6 || c.coversEndpoint() || c.excludes()) {
 			l.policy, l.table = true, h.journal.Table
 		}
 		l.kill = l.policy && (l.v4 || l.v6)
@@ -63,19 +63,54 @@ func (h *Host) layout(c *Config) (layout, error) {
 	return l, nil
 }
 
-func (c *Config) prefixes() []netip.Prefix {
-	out := make([]netip.Prefix, len(c.Routes))
-	for i, r := range c.Routes {
-		out[i] = r.Prefix
+// prefixes ranges over the prefixes of all routes, each with its route.
+func (c *Config) prefixes() iter.Seq2[netip.Prefix, *Route] {
+	return func(yield func(netip.Prefix, *Route) bool) {
+		for i := range c.Routes {
+			r := &c.Routes[i]
+			if r.Prefix.IsValid() && !yield(r.Prefix, r) {
+				return
+			}
+			for _, p := range r.Prefixes {
+				if !yield(p, r) {
+					return
+				}
+			}
+		}
 	}
-	return out
+}
+
+// defaults reports whether the routes have the default of IPv4 and of IPv6.
+func (c *Config) defaults() (v4, v6 bool) { return defaults(c.each()) }
+
+// each is prefixes without their routes.
+func (c *Config) each() iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for p := range c.prefixes() {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// size is how many prefixes there are at most.
+func (c *Config) size() int {
+	n := 0
+	for _, r := range c.Routes {
+		n += 1 + len(r.Prefixes)
+	}
+	return n
 }
 
 // coversEndpoint reports whether the routes would take our own datagrams: in the
 // table main even those with a mark find them.
-func coversEndpoint(prefixes []netip.Prefix, c *Config) bool {
-	for _, e := range c.Endpoints {
-		for _, p := range prefixes {
+func (c *Config) coversEndpoint() bool {
+	if len(c.Endpoints) == 0 {
+		return false
+	}
+	for p := range c.prefixes() {
+		for _, e := range c.Endpoints {
 			if p.Contains(e.Addr().Unmap()) {
 				return true
 			}
@@ -86,9 +121,12 @@ func coversEndpoint(prefixes []netip.Prefix, c *Config) bool {
 
 // excludes reports whether a route is to have a hole, which the table main cannot
 // have.
-func excludes(prefixes []netip.Prefix, c *Config) bool {
-	for _, e := range c.Exclude {
-		for _, p := range prefixes {
+func (c *Config) excludes() bool {
+	if len(c.Exclude) == 0 {
+		return false
+	}
+	for p := range c.prefixes() {
+		for _, e := range c.Exclude {
 			if p.Overlaps(e) {
 				return true
 			}

@@ -14,7 +14,7 @@ func (k *kernel) conflicts(s *state, l layout, p *place) error {
 	}
 	var found []hostRoute
 	err = k.routes(l.table, func() { found = nil }, func(r *hostRoute) {
-		if _, ok := findPrefix(s.guards, p.Table, r.prefix); ok && !p.ours(r, index) {
+		if _, ok := findPrefix(s.guards, p.Table, r.prefix()); ok && !p.ours(r, index) {
 			found = append(found, *r)
 		}
 	})
@@ -22,7 +22,7 @@ func (k *kernel) conflicts(s *state, l layout, p *place) error {
 		return err
 	}
 	for _, r := range found {
-		prefix, theirs := r.prefix, r.metric
+		prefix, theirs := r.prefix(), r.metric
 		metric := uint32(ipv4Metric)
 		if prefix.Addr().Is6() {
 			metric = ipv6Metric
@@ -44,7 +44,7 @@ func (k *kernel) conflicts(s *state, l layout, p *place) error {
 
 // describe returns a route in the form of "ip route".
 func (k *kernel) describe(r *hostRoute) string {
-	s := r.prefix.String()
+	s := r.prefix().String()
 	if r.gateway.IsValid() {
 		s += " via " + r.gateway.String()
 	}

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"iter"
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -16,7 +18,7 @@ func newCover(prefixes []netip.Prefix) cover {
 		sorted[i] = p.Masked()
 	}
 	slices.SortFunc(sorted, comparePrefixes)
-	var set cover
+	set := cover(sorted[:0]) // behind what is still to be read
 	for _, p := range sorted {
 		if n := len(set); n > 0 && within(p, set[n-1]) {
 			continue
@@ -73,16 +75,36 @@ func join(a, b netip.Prefix) (netip.Prefix, bool) {
 
 // defaults reports whether prefixes have the default of IPv4 and of IPv6: all
 // public unicast addresses.
-func defaults(prefixes []netip.Prefix) (v4, v6 bool) {
-	all := newCover(append(parse(
-		// Special-purpose blocks of RFC 6890, section 2.2.2, and multicast: a
-		// default may lack them.
-		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+func defaults(prefixes iter.Seq[netip.Prefix]) (v4, v6 bool) {
+	// Special-purpose blocks of RFC 6890, section 2.2.2, and multicast: a default
+	// may lack them.
+	special := parse("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
 		"172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
 		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-		"224.0.0.0/4", "240.0.0.0/4",
-	), prefixes...))
-	return all.has(netip.MustParsePrefix("0.0.0.0/0")), newCover(prefixes).has(netip.MustParsePrefix("2000::/3"))
+		"224.0.0.0/4", "240.0.0.0/4")
+	return covers(netip.MustParsePrefix("0.0.0.0/0"), special, prefixes),
+		covers(netip.MustParsePrefix("2000::/3"), nil, prefixes)
+}
+
+// covers reports whether every address of whole is in some or in prefixes. Of a
+// million prefixes it is mostly enough to count the addresses.
+func covers(whole netip.Prefix, some []netip.Prefix, prefixes iter.Seq[netip.Prefix]) bool {
+	share := 0.0 // of whole; what is in several counts as often
+	count := func(p netip.Prefix) {
+		if p.Overlaps(whole) {
+			share += math.Exp2(float64(min(0, whole.Bits()-p.Bits())))
+		}
+	}
+	for _, p := range some {
+		count(p)
+	}
+	for p := range prefixes {
+		count(p)
+	}
+	if share < 1-1e-9 { // by far more than what adding a million of them may lose
+		return false
+	}
+	return newCover(slices.AppendSeq(slices.Clone(some), prefixes)).has(whole)
 }
 
 // private returns the set of the addresses that a LAN may have: RFC 1918, RFC

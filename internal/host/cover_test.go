@@ -1,7 +1,9 @@
 package host
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if v4, v6 := defaults(parse(strings.Fields(tt.prefixes)...)); v4 != tt.v4 || v6 != tt.v6 {
+			if v4, v6 := defaults(slices.Values(parse(strings.Fields(tt.prefixes)...))); v4 != tt.v4 || v6 != tt.v6 {
 				t.Errorf("defaults = %v, %v; want %v, %v", v4, v6, tt.v4, tt.v6)
 			}
 		})
@@ -67,5 +69,38 @@ func TestCover(t *testing.T) {
 		if got := set.has(netip.MustParsePrefix(p)); got != want {
 			t.Errorf("has(%s) = %v", p, got)
 		}
+	}
+}
+
+// Whether a list covers a prefix is what a list of all blocks of 6 bits says.
+func TestCovers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	random := func(least int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(rnd.UintN(64) << 2)}), least+rnd.IntN(7-least)).Masked()
+	}
+	covered := 0
+	for range 5000 {
+		var list []netip.Prefix
+		for range rnd.IntN(40) {
+			list = append(list, random(1))
+		}
+		whole := random(0)
+		want := true
+		for i := range 64 {
+			block := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i << 2)}), 6)
+			if whole.Overlaps(block) {
+				want = want && slices.ContainsFunc(list, func(p netip.Prefix) bool { return within(block, p) })
+			}
+		}
+		if want {
+			covered++
+		}
+		k := rnd.IntN(len(list) + 1)
+		if got := covers(whole, list[:k], slices.Values(list[k:])); got != want {
+			t.Fatalf("covers(%v, %v) = %v", whole, list, got)
+		}
+	}
+	if covered < 500 || covered > 4500 {
+		t.Errorf("%d of 5000 lists cover: the test shows little", covered)
 	}
 }

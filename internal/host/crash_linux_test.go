@@ -96,7 +96,7 @@ func TestCrash(t *testing.T) {
 func TestClean(t *testing.T) {
 	newHost(t)
 	dir := filepath.Join(t.TempDir(), "run")
-	must(t, Clean("mh0", dir, nil))
+	must(t, Clean("mh0", &Options{Dir: dir}))
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("Clean made the directory")
 	}
@@ -105,12 +105,12 @@ func TestClean(t *testing.T) {
 	apply(t, h, splitConfig())
 	must(t, h.Release())
 	var lines []string
-	must(t, Clean("mh0", dir, func(l string) { lines = append(lines, l) }))
+	must(t, Clean("mh0", &Options{Dir: dir, Trace: func(l string) { lines = append(lines, l) }}))
 	sameState(t, before)
 	if len(lines) == 0 || !strings.HasPrefix(lines[0], "[#] ") {
 		t.Errorf("lines: %q", lines)
 	}
-	must(t, Clean("mh0", dir, nil))
+	must(t, Clean("mh0", &Options{Dir: dir}))
 }
 
 // A process that takes over with another configuration removes what is gone of

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 
 	"multihop/internal/resolv"
@@ -13,12 +14,16 @@ type dns struct{ resolv.Record }
 func (c *dns) key() string { return "dns" }
 
 // after asks what the change will be. What there was before the first stays the
-// record's.
+// record's. Of settings that this process has put in force nothing is asked: who
+// answers may take its time, and watchDNS looks.
 func (c *dns) after(k *kernel, old change) (change, error) {
 	ctx, cancel := dnsContext()
 	defer cancel()
 	next := *c
 	if old, ok := old.(*dns); ok {
+		if k.sure && reflect.DeepEqual(old.Settings, c.Settings) {
+			return old, nil
+		}
 		next = *old
 		next.Settings = c.Settings
 		if changed, _, err := k.dns.Check(ctx, next.Record); err == nil {

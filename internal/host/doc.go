@@ -27,8 +27,8 @@
 // A default route (all public addresses of a family), or routes that cover an
 // endpoint of ours or have a hole (Exclude), go to a table of our own:
 //
-//	5210  fwmark MARK lookup main        our own datagrams never enter a tunnel by rule
-//	5211  not fwmark MARK lookup TABLE
+//	3200  fwmark MARK lookup main        our own datagrams never enter a tunnel by rule
+//	3201  not fwmark MARK lookup TABLE
 //	TABLE:  PREFIX dev TUN
 //	        unreachable PREFIX metric 4278198272      when the TUN has vanished
 //	        throw PREFIX                              LAN, Exclude, link-local multicast

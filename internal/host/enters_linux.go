@@ -13,15 +13,18 @@ import (
 // outlook is what Apply of a Config will mean for packets, told without doing
 // it.
 type outlook struct {
-	c     Config // complete
-	l     layout
+	c Config // complete
+	l layout
+
+	// Only what is foreseen, before it is in force, has the rest.
 	state *state
 	wall  *wall // nil: none
 	view  *view
 }
 
-// outlook derives what c will mean.
-func (h *Host) outlook(c Config) (*outlook, error) {
+// outlook derives what c will mean: all of it, or only what does not depend on
+// the routes, which may be many.
+func (h *Host) outlook(c Config, all bool) (*outlook, error) {
 	before := *h.journal
 	defer func() { *h.journal = before }()
 	if err := h.choose(&c, false); err != nil {
@@ -31,16 +34,17 @@ func (h *Host) outlook(c Config) (*outlook, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := h.k.look()
-	if err != nil {
+	o := &outlook{c: c, l: l}
+	if !all {
+		return o, nil
+	}
+	if o.view, err = h.k.look(); err != nil {
 		return nil, err
 	}
-	s, err := h.want(&c)
-	if err != nil {
+	if o.state, err = h.want(&c); err != nil {
 		return nil, err
 	}
-	o := &outlook{c: c, l: l, state: s, view: v}
-	for _, x := range s.early {
+	for _, x := range o.state.early {
 		if w, ok := x.(*wall); ok {
 			o.wall = w
 		}
@@ -107,7 +111,7 @@ func (h *Host) Cuts(c Config, peer netip.Addr) (mend string, err error) {
 	if err == nil && (now.Interface == "lo" || now.Interface == h.k.tun) {
 		return "", nil
 	}
-	o, err := h.outlook(c)
+	o, err := h.outlook(c, true)
 	if err != nil {
 		return "", h.wrap(err)
 	}

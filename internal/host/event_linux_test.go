@@ -38,10 +38,10 @@ func TestParseEvent(t *testing.T) {
 		ok   bool
 	}{
 		{"a route", message(unix.RTM_DELROUTE, unix.AF_INET, 16, 252, 0, []byte{10, 20, 0, 0}, all),
-			event{unix.RTM_DELROUTE, hostRoute{route: route{prefix: netip.MustParsePrefix("10.20.0.0/16"), metric: lastMetric, table: 52820},
+			event{unix.RTM_DELROUTE, hostRoute{route: route{network: networkOf(netip.MustParsePrefix("10.20.0.0/16")), metric: lastMetric, table: 52820},
 				what: unix.RTN_UNICAST, proto: Protocol, index: 7}}, true},
 		{"a default route of IPv6", message(unix.RTM_NEWROUTE, unix.AF_INET6, 0, 254, 0, nil, nil),
-			event{unix.RTM_NEWROUTE, hostRoute{route: route{prefix: netip.MustParsePrefix("::/0"), table: 254},
+			event{unix.RTM_NEWROUTE, hostRoute{route: route{network: networkOf(netip.MustParsePrefix("::/0")), table: 254},
 				what: unix.RTN_UNICAST, proto: Protocol}}, true},
 		{"the table local", message(unix.RTM_NEWROUTE, unix.AF_INET, 32, 255, 0, []byte{10, 0, 0, 1}, nil), event{}, false},
 		{"a cached route", message(unix.RTM_NEWROUTE, unix.AF_INET6, 0, 254, unix.RTM_F_CLONED, nil, nil), event{}, false},
@@ -64,7 +64,7 @@ func FuzzParseEvent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, what uint16, data []byte) {
 		e, ok := parseEvent(syscall.NetlinkMessage{Header: syscall.NlMsghdr{Type: what}, Data: data})
-		if ok && (what == unix.RTM_NEWROUTE || what == unix.RTM_DELROUTE) && !e.route.prefix.IsValid() {
+		if ok && (what == unix.RTM_NEWROUTE || what == unix.RTM_DELROUTE) && !e.prefix().IsValid() {
 			t.Errorf("%+v", e)
 		}
 	})

@@ -31,11 +31,13 @@ type Config struct {
 	DNS        DNS              // no Servers: the host keeps its own
 }
 
-// A Route sends a prefix to the TUN.
+// A Route sends prefixes to the TUN.
 type Route struct {
-	Prefix netip.Prefix
-	MTU    int  // bytes; 0: the TUN's
-	Reject bool // its packets are answered with "unreachable" and do not enter the TUN
+	Prefix   netip.Prefix   // invalid: there are only Prefixes
+	Prefixes []netip.Prefix // further ones, of which there may be millions: do not change them any more
+	MTU      int            // bytes; 0: the TUN's
+	Hop      string         // by which SetRouteMTU knows the route
+	Reject   bool           // its packets are answered with "unreachable" and do not enter the TUN
 }
 
 // DNS is which resolvers the host is to ask.
@@ -59,7 +61,12 @@ type Options struct {
 	Dir    string            // of the journals; "": Dir
 	Netns  string            // name of the TUN's network namespace; "": where New is called
 	Trace  func(line string) // told each change before it is made, "[#] ip ..."; nil: nobody
+	Traced func() bool       // reports whether Trace listens now, for there may be millions; nil: it does
 	Logger *slog.Logger      // told what Watch restored; nil: nobody
+
+	// Progress is told, while many changes are made, how many of how many are;
+	// nil: nobody.
+	Progress func(done, total int)
 }
 
 // Dir is where the journals are by default.

@@ -18,21 +18,25 @@ import (
 // for concurrent use, from any thread; they act on the network namespace in
 // which New was called, or that of Options.Netns.
 type Host struct {
-	netns  string
-	trace  func(string)
-	log    *slog.Logger
-	status atomic.Pointer[Status]
+	netns    string
+	trace    func(string)
+	traced   func() bool
+	progress func(done, total int)
+	log      *slog.Logger
+	status   atomic.Pointer[Status]
 
-	mu      sync.Mutex
-	k       *kernel
-	journal *journal
-	routed  *state           // our routes, as far as known; the rest is the journal's
-	sure    bool             // routed is right, and all of the journal was done by this process
-	config  *Config          // of the last Apply; nil: none
-	extra   []netip.AddrPort // endpoints since then
-	seen    time.Time        // change of the journals' directory that Watch knows of
-	missing bool             // the TUN's namespace does not exist
-	closed  bool
+	mu       sync.Mutex
+	k        *kernel
+	journal  *journal
+	routed   *state           // our routes, as far as known; the rest is the journal's
+	sure     bool             // routed is right, and all of the journal was done by this process
+	config   *Config          // of the last Apply; nil: none
+	extra    []netip.AddrPort // endpoints since then
+	met      *around          // what was around at the last pass; nil: not known
+	restored allowance        // of lines in the log
+	seen     time.Time        // change of the journals' directory that Watch knows of
+	missing  bool             // the TUN's namespace does not exist
+	closed   bool
 }
 
 // New returns the Host of the TUN name, which need not exist yet, with the
@@ -41,7 +45,7 @@ func New(name string, o *Options) (*Host, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	h := &Host{netns: o.Netns, trace: o.Trace, log: o.Logger}
+	h := &Host{netns: o.Netns, trace: o.Trace, traced: o.Traced, progress: o.Progress, log: o.Logger}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -119,7 +123,6 @@ func (h *Host) Apply(ctx context.Context, c Config) (warnings []string, err erro
 		return nil, h.wrap(err)
 	}
 	c.Routes, c.Exclude = slices.Clone(c.Routes), slices.Clone(c.Exclude)
-	slices.SortFunc(c.Routes, func(a, b Route) int { return comparePrefixes(a.Prefix, b.Prefix) })
 	if err := h.pass(ctx, &c); err != nil {
 		return h.k.warnings, h.wrap(err)
 	}
@@ -149,10 +152,11 @@ func (h *Host) pass(ctx context.Context, c *Config) error {
 		return err
 	}
 	if err := h.run(ctx, steps); err != nil {
-		h.sure = false
+		h.sure, h.met = false, nil
 		return err
 	}
 	h.routed, h.sure = &state{guards: want.guards, tuns: want.tuns}, true
+	h.met = want.around
 	h.tell(c)
 	return nil
 }
@@ -174,6 +178,7 @@ func (h *Host) steps(c *Config, ensure bool) ([]step, *state, error) {
 			return nil, nil, err
 		}
 	}
+	h.k.sure = h.sure
 	steps, err := h.k.steps(h.journal.Changes, h.routed, want, ensure)
 	return steps, want, err
 }

@@ -12,7 +12,7 @@ import (
 func config(routes ...string) Config {
 	c := Config{Name: "mh0", MTU: 1412, Addrs: []netip.Addr{netip.MustParseAddr("10.64.0.2"), netip.MustParseAddr("fd00::2")}}
 	for i, r := range routes {
-		c.Routes = append(c.Routes, Route{Prefix: netip.MustParsePrefix(r), MTU: 1400 - 10*i})
+		c.Routes = append(c.Routes, Route{Prefix: netip.MustParsePrefix(r), Hop: r, MTU: 1400 - 10*i})
 	}
 	return c
 }

@@ -28,7 +28,10 @@ func (*Host) Apply(context.Context, Config) (warnings []string, err error) {
 }
 
 // SetRouteMTU fails.
-func (*Host) SetRouteMTU(netip.Prefix, int) error { return unsupported("routes") }
+func (*Host) SetRouteMTU(string, int) error { return unsupported("routes") }
+
+// Alive reports that nothing hangs.
+func (*Host) Alive(context.Context) error { return nil }
 
 // SetEndpoints fails.
 func (*Host) SetEndpoints([]netip.AddrPort) error { return unsupported("firewall") }
@@ -61,7 +64,7 @@ func (*Host) Close() error { return nil }
 func (*Host) Release() error { return nil }
 
 // Clean does nothing: no crash leaves anything.
-func Clean(name, dir string, trace func(line string)) error { return nil }
+func Clean(name string, o *Options) error { return nil }
 
 // Orphans returns nothing.
 func Orphans(dir string) ([]string, error) { return nil, nil }

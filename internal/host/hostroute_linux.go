@@ -63,8 +63,9 @@ func parseRoute(b []byte) (r hostRoute, ok bool) {
 			r.index = int(int32(uint32Of(v)))
 		}
 	})
-	r.prefix = netip.PrefixFrom(addr, bits)
-	return r, r.prefix.IsValid() && (b[0] == unix.AF_INET || b[0] == unix.AF_INET6)
+	p := netip.PrefixFrom(addr, bits)
+	r.network = networkOf(p)
+	return r, p.IsValid() && (b[0] == unix.AF_INET || b[0] == unix.AF_INET6)
 }
 
 // eachAttr calls f for each attribute in b. Their values are valid until f

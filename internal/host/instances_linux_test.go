@@ -36,11 +36,11 @@ func TestInstances(t *testing.T) {
 			a, b := openHost(t, dir), openHostAs(t, "mh1", &Options{Dir: dir})
 			apply(t, a, fullConfig())
 			apply(t, b, second(fullConfig()))
-			if s := b.Status(); s.Mark != 52821 || s.Table != 52821 || s.Priority != 5212 {
+			if s := b.Status(); s.Mark != 52821 || s.Table != 52821 || s.Priority != 3202 {
 				t.Errorf("the second instance has %+v", s)
 			}
 			is := told(t)
-			for _, want := range []string{"table inet multihop-mh0", "table inet multihop-mh1", "5213:\tnot from all fwmark 0xce55 lookup 52821"} {
+			for _, want := range []string{"table inet multihop-mh0", "table inet multihop-mh1", "3203:\tnot from all fwmark 0xce55 lookup 52821"} {
 				if !strings.Contains(is, want) {
 					t.Errorf("there is no %q", want)
 				}
@@ -57,7 +57,7 @@ func TestInstances(t *testing.T) {
 			}
 			if tt.crash {
 				must(t, stays.Release())
-				must(t, Clean(stays.k.tun, dir, nil))
+				must(t, Clean(stays.k.tun, &Options{Dir: dir}))
 			} else {
 				must(t, stays.Close())
 			}
@@ -85,7 +85,7 @@ func TestInstanceBesideDefault(t *testing.T) {
 	must(t, netlink.LinkDel(link(t, "mh1")))
 	a.follow()
 	wantWayOut(t, "10.40.0.1", 0, "")
-	must(t, Clean("mh1", dir, nil))
+	must(t, Clean("mh1", &Options{Dir: dir}))
 	a.follow()
 	wantWayOut(t, "10.40.0.1", 0, "mh0")
 }
@@ -93,7 +93,7 @@ func TestInstanceBesideDefault(t *testing.T) {
 func TestChoose(t *testing.T) {
 	newHost(t)
 	rule := netlink.NewRule()
-	rule.Priority, rule.Mark, rule.Table = 5210, 52820, 52821
+	rule.Priority, rule.Mark, rule.Table = 3200, 52820, 52821
 	must(t, netlink.RuleAdd(rule)) // somebody else's
 	must(t, netlink.RouteAdd(&netlink.Route{Table: 52822, LinkIndex: link(t, "eth0").Attrs().Index, Dst: ipNet(netip.MustParsePrefix("9.0.0.0/8"))}))
 	dir := t.TempDir()

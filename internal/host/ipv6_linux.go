@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,7 @@ func (h *Host) withoutIPv6(c *Config, l layout, v6 ipv6) error {
 		return nil
 	}
 	if !l.off {
-		other, err := h.k.overlapping(newCover(c.prefixes()), l.table)
+		other, err := h.k.overlapping(newCover(slices.Collect(c.each())), l.table)
 		if err != nil {
 			return err
 		}
@@ -77,10 +78,10 @@ func (h *Host) withoutIPv6(c *Config, l layout, v6 ipv6) error {
 // zero Prefix: none.
 func (k *kernel) overlapping(set cover, table uint32) (found netip.Prefix, err error) {
 	err = k.routes(table, func() { found = netip.Prefix{} }, func(r *hostRoute) {
-		a := r.prefix.Addr()
+		a := r.prefix().Addr()
 		local := a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsLoopback()
-		if a.Is6() && !local && r.proto != Protocol && r.what == unix.RTN_UNICAST && set.overlaps(r.prefix) {
-			found = r.prefix
+		if a.Is6() && !local && r.proto != Protocol && r.what == unix.RTN_UNICAST && set.overlaps(r.prefix()) {
+			found = r.prefix()
 		}
 	})
 	return found, err
@@ -91,8 +92,8 @@ func (c *Config) wantsIPv6() bool {
 	if c.address(true).IsValid() {
 		return true
 	}
-	for _, r := range c.Routes {
-		if r.Prefix.Addr().Is6() {
+	for p := range c.prefixes() {
+		if p.Addr().Is6() {
 			return true
 		}
 	}

@@ -234,20 +234,22 @@ func (j *journal) write() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".journal-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Close())
+	err = os.WriteFile(j.next(), append(b, '\n'), 0o600)
 	if err == nil {
-		err = os.Rename(f.Name(), j.path)
+		err = os.Rename(j.next(), j.path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = os.Remove(j.next())
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
+}
+
+// next returns the path of the file that takes the journal's place. Who has the
+// instance's name has it, so what a crash left there is written over, or ends
+// with the journal.
+func (j *journal) next() string {
+	return filepath.Join(filepath.Dir(j.path), "."+j.Name+".next")
 }
 
 // end removes the file of a journal without changes.
@@ -255,8 +257,10 @@ func (j *journal) end() error {
 	if len(j.Changes) > 0 {
 		return nil
 	}
-	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("journal: %w", err)
+	for _, path := range []string{j.path, j.next()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("journal: %w", err)
+		}
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func journaled(dir string) *journal {
 				Endpoints: []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::1]:5")}}},
 			&sysctl{Path: "net/ipv4/conf/all/arp_ignore", Value: "1", Before: "0"},
 			&linkMTU{1420, 1500}, &address{netip.MustParseAddr("fd00::2")}, &linkUp{}, &place{2, true, lastMetric},
-			&rule{true, 5211, 1, true, 2},
+			&rule{true, 3201, 1, true, 2},
 			&dns{resolv.Record{Settings: resolv.Settings{Link: "mh0", Servers: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}},
 		}}
 }
@@ -40,7 +40,7 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	must(t, j.put(&linkMTU{1300, 1500}))
-	must(t, j.remove(&rule{V6: true, Priority: 5211}))
+	must(t, j.remove(&rule{V6: true, Priority: 3201}))
 	got, err = readJournal(dir, "mh0")
 	must(t, err)
 	if len(got.Changes) != 8 || *got.Changes[3].(*linkMTU) != (linkMTU{1300, 1500}) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -24,7 +25,10 @@ type kernel struct {
 	dir     string             // of the journals
 	wall    *firewall.Firewall // in outer; nil: not opened yet
 	dns     resolv.System
-	ifindex int // of the TUN; 0: to be looked up
+	ifindex int  // of the TUN; 0: to be looked up
+	sure    bool // what the journal has was done by this process
+
+	calls atomic.Uint64 // made so far: who looks sees that it goes on
 
 	// fault, in tests, fails a call before it is made.
 	fault func(call string) error
@@ -34,6 +38,7 @@ type kernel struct {
 
 // try makes one call to the operating system.
 func (k *kernel) try(call string, f func() error) error {
+	k.calls.Add(1)
 	if k.fault != nil {
 		if err := k.fault(call); err != nil {
 			return err

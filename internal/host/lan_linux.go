@@ -47,10 +47,10 @@ func (k *kernel) look() (*view, error) {
 		switch {
 		case r.proto == Protocol:
 			if dev != k.tun && (tuns[dev] || r.kind == unreachable && slot[r.metric]) {
-				v.others = append(v.others, r.prefix)
+				v.others = append(v.others, r.prefix())
 			}
-		case r.direct() && dev != "" && !tuns[dev] && connected[onLink{r.prefix, r.index}] && lan.has(r.prefix):
-			v.lan = append(v.lan, firewall.LANPrefix{Prefix: r.prefix, Interface: dev})
+		case r.direct() && dev != "" && !tuns[dev] && connected[onLink{r.prefix(), r.index}] && lan.has(r.prefix()):
+			v.lan = append(v.lan, firewall.LANPrefix{Prefix: r.prefix(), Interface: dev})
 		}
 	})
 	slices.SortFunc(v.lan, func(a, b firewall.LANPrefix) int {

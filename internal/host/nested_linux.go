@@ -38,7 +38,7 @@ func (h *Host) Nested(c Config) ([]Nesting, error) {
 		return nil, h.wrap(err)
 	}
 	defer h.leaveEmpty()
-	o, err := h.outlook(c)
+	o, err := h.outlook(c, h.config == nil)
 	if err != nil {
 		return nil, h.wrap(err)
 	}

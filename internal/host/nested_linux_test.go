@@ -74,7 +74,7 @@ func TestNested(t *testing.T) {
 			wireguard(t, "wg7", "203.0.113.5:51820", 51820)
 			route(t, "0.0.0.0/0", "wg7", 51820)
 			r := netlink.NewRule()
-			r.Priority, r.Mark, r.Invert, r.Table = 5000, 51820, true, 51820
+			r.Priority, r.Mark, r.Invert, r.Table = 3000, 51820, true, 51820
 			must(t, netlink.RuleAdd(r))
 		}, config, []Nesting{{"mh0", ourEndpoint, "wg7", "FwMark = 0xca6c in the profile of mh0"}}},
 		{"ours inside another program's", func(t *testing.T) {

@@ -7,9 +7,9 @@ import "net/netip"
 func (h *Host) outside(c *Config, v *view) []netip.Prefix {
 	own := make(map[netip.Prefix]bool) // routes to private networks, asked for by name
 	lan := private()
-	for _, r := range c.Routes {
-		if lan.has(r.Prefix) {
-			own[r.Prefix] = true
+	for p := range c.prefixes() {
+		if lan.has(p) {
+			own[p] = true
 		}
 	}
 	out := append(parse("224.0.0.0/24", "ff02::/16"), c.Exclude...)

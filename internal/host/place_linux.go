@@ -52,6 +52,7 @@ func (k *kernel) routes(table uint32, reset func(), each func(r *hostRoute)) err
 		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 			err := k.try("list routes", func() error {
 				return k.sock.list(family, table, func(b []byte) {
+					k.calls.Add(1)
 					if r, ok := parseRoute(b); ok && !r.cached && r.table == table {
 						each(&r)
 					}

@@ -65,7 +65,17 @@ func (h *Host) follow() {
 	h.k.warnings = nil
 	c := *h.config
 	c.Endpoints = append(slices.Clone(c.Endpoints), h.extra...)
-	if err := h.pass(context.Background(), &c); err != nil {
+	l, err := h.layout(&c)
+	if err == nil && h.sure {
+		var now *around
+		if now, err = h.around(&c, l); err == nil && reflect.DeepEqual(now, h.met) {
+			return
+		}
+	}
+	if err == nil {
+		err = h.pass(context.Background(), &c)
+	}
+	if err != nil {
 		h.log.Warn("the host's network has changed, and not all could follow", "err", err)
 	}
 }
@@ -139,16 +149,38 @@ func (h *Host) restoreRoutes() {
 	}
 	guards, _ := diffRoutes(found.guards, h.routed.guards)
 	tuns, _ := diffRoutes(found.tuns, h.routed.tuns)
-	for _, s := range append(guards, tuns...) {
-		h.again(s)
+	h.again(append(guards, tuns...)...)
+}
+
+// again makes steps that others have undone. When the TUN goes meanwhile, and its
+// routes with it, its owner will see to that.
+func (h *Host) again(steps ...step) {
+	for len(steps) > 0 {
+		n := ahead(steps)
+		failed := h.takeBatch(steps[:n])
+		for i, s := range steps[:n] {
+			err := failed[i]
+			if errors.Is(err, unix.EEXIST) { // somebody else's is in its place
+				err = h.take(step{s.new, s.new})
+			}
+			if errors.Is(err, unix.ENODEV) {
+				return
+			}
+			h.tellRestored(s, err)
+		}
+		steps = steps[n:]
 	}
 }
 
-// again makes a step that others have undone.
-func (h *Host) again(s step) {
-	err := h.take(s)
-	if errors.Is(err, unix.EEXIST) { // somebody else's is in its place
-		err = h.take(step{s.new, s.new})
+// tellRestored logs a step that others have undone. Who does so all the time, or
+// with all routes at once, does not fill the log.
+func (h *Host) tellRestored(s step, err error) {
+	ok, unsaid := h.restored.take(time.Now())
+	if unsaid > 0 {
+		h.log.Warn("others have undone more than is told here", "changes", unsaid)
+	}
+	if !ok {
+		return
 	}
 	for _, l := range s.lines(h.k.tun) {
 		if err != nil {

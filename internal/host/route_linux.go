@@ -37,24 +37,25 @@ const (
 	throw                 // goes on with the next rule, as if the table had no route
 )
 
-// A route is one route of ours. There may be a million, so it has no more than
-// it needs.
+// A route is one route of ours. There may be millions, so it has no more than it
+// needs.
 type route struct {
-	prefix netip.Prefix
+	network
+	kind   routeKind
 	mtu    uint32 // bytes; 0: the TUN's
 	metric uint32
 	table  uint32
-	kind   routeKind
 }
 
 // compareRoutes orders routes by what makes them one and the same to the kernel.
 func compareRoutes(a, b route) int {
-	return cmp.Or(
-		cmp.Compare(a.table, b.table),
-		a.prefix.Addr().Compare(b.prefix.Addr()), // IPv4 first
-		cmp.Compare(a.prefix.Bits(), b.prefix.Bits()),
-		cmp.Compare(a.metric, b.metric),
-	)
+	if c := cmp.Compare(a.table, b.table); c != 0 {
+		return c
+	}
+	if c := a.compare(&b.network); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.metric, b.metric)
 }
 
 // sortRoutes sorts routes; of several with one key it keeps the first.
@@ -74,8 +75,8 @@ func findRoute(sorted []route, r route) (*route, bool) {
 
 // findPrefix looks up the route to p with the least metric.
 func findPrefix(sorted []route, table uint32, p netip.Prefix) (*route, bool) {
-	i, _ := slices.BinarySearchFunc(sorted, route{prefix: p, table: table}, compareRoutes)
-	if i == len(sorted) || sorted[i].prefix != p || sorted[i].table != table {
+	i, _ := slices.BinarySearchFunc(sorted, route{network: networkOf(p), table: table}, compareRoutes)
+	if i == len(sorted) || sorted[i].prefix() != p || sorted[i].table != table {
 		return nil, false
 	}
 	return &sorted[i], true
@@ -88,6 +89,12 @@ func (r route) same(o route) bool {
 // diffRoutes returns the steps from one sorted list to another: what is new or
 // different, and what is gone, last first. They refer to the lists.
 func diffRoutes(have, want []route) (do, gone []step) {
+	if len(have) == 0 {
+		do = make([]step, 0, len(want))
+	}
+	if len(want) == 0 {
+		gone = make([]step, 0, len(have))
+	}
 	i, j := 0, 0
 	for i < len(have) || j < len(want) {
 		c := 0
@@ -117,7 +124,7 @@ func diffRoutes(have, want []route) (do, gone []step) {
 	return do, gone
 }
 
-func (r *route) key() string { return fmt.Sprint("route ", r.table, r.prefix, r.metric) }
+func (r *route) key() string { return fmt.Sprint("route ", r.table, r.prefix(), r.metric) }
 
 func (r *route) after(*kernel, change) (change, error) { return r, nil }
 
@@ -137,14 +144,14 @@ func (r *route) lines(tun string, old change) []string {
 func (r *route) undoLines(tun string) []string { return []string{r.line(tun, "del")} }
 
 func (r *route) line(tun, verb string) string {
-	s := ip(r.prefix.Addr()) + " route " + verb + " "
+	s := ip(r.prefix().Addr()) + " route " + verb + " "
 	switch r.kind {
 	case unreachable:
-		s += "unreachable " + r.prefix.String()
+		s += "unreachable " + r.prefix().String()
 	case throw:
-		s += "throw " + r.prefix.String()
+		s += "throw " + r.prefix().String()
 	default:
-		s += r.prefix.String() + " dev " + tun
+		s += r.prefix().String() + " dev " + tun
 	}
 	s += fmt.Sprintf(" proto %d", Protocol)
 	if r.table != unix.RT_TABLE_MAIN {

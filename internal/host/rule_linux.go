@@ -11,8 +11,9 @@ import (
 )
 
 // firstPriority is that of the first instance's two rules; each further one has
-// the next pair that is free.
-const firstPriority = 5210
+// the next pair that is free, maxSlots pairs in all. They come before Tailscale's
+// (5210 to 5270), wg-quick's and the kernel's.
+const firstPriority = 3200
 
 // rule sends packets to a table, by their mark.
 type rule struct {

@@ -14,7 +14,7 @@ func (h *Host) take(s step) error { return h.takeBatch([]step{s})[0] }
 // takeBatch takes steps of routes, or one other (see ahead). It returns the
 // errors of those that failed, by their number.
 func (h *Host) takeBatch(steps []step) map[int]error {
-	if h.trace != nil {
+	if h.trace != nil && (h.traced == nil || h.traced()) {
 		for _, s := range steps {
 			for _, l := range h.lines(s) {
 				h.trace(l)
@@ -41,6 +41,15 @@ func (h *Host) takeBatch(steps []step) map[int]error {
 	return nil
 }
 
+// many is how many steps take long enough to be told of.
+const many = 10_000
+
+func (h *Host) tellProgress(done, total int) {
+	if h.progress != nil && total >= many {
+		h.progress(done, total)
+	}
+}
+
 // run takes steps. When one fails, or ctx ends, it brings back what was before
 // them.
 func (h *Host) run(ctx context.Context, steps []step) error {
@@ -51,6 +60,7 @@ func (h *Host) run(ctx context.Context, steps []step) error {
 		n := ahead(steps[i:])
 		failed := h.takeBatch(steps[i : i+n])
 		i += n
+		h.tellProgress(i, len(steps))
 		if len(failed) > 0 {
 			first := slices.Min(slices.Collect(maps.Keys(failed)))
 			return errors.Join(failed[first], h.rollback(steps[:i]))
@@ -75,7 +85,9 @@ func (h *Host) tryAll(steps []step) error {
 	var errs []error
 	half := false             // what steers packets is not as it should be
 	left := map[uint32]bool{} // tables with routes that could not be deleted
+	total := len(steps)
 	for len(steps) > 0 {
+		h.tellProgress(total-len(steps), total)
 		n := ahead(steps)
 		batch := steps[:n]
 		steps = steps[n:]
@@ -101,6 +113,7 @@ func (h *Host) tryAll(steps []step) error {
 			}
 		}
 	}
+	h.tellProgress(total, total)
 	return errors.Join(errs...)
 }
 
@@ -179,9 +192,10 @@ func (h *Host) close() error {
 }
 
 // Clean undoes what an instance that has ended left behind, by its journal. No
-// journal: there is nothing to undo. dir is Options.Dir, trace Options.Trace.
-func Clean(name, dir string, trace func(line string)) error {
-	h, err := New(name, &Options{Dir: dir, Trace: trace})
+// journal: there is nothing to undo. The namespace is the journal's, and not that
+// of o.
+func Clean(name string, o *Options) error {
+	h, err := New(name, o)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func TestNetns(t *testing.T) {
 			} else {
 				must(t, h.Do(func() error { return netlink.LinkDel(link(t, "mh0")) }))
 				must(t, h.Release())
-				must(t, Clean("mh0", dir, nil))
+				must(t, Clean("mh0", &Options{Dir: dir}))
 			}
 			sameState(t, before)
 			if _, err := os.Stat("/run/netns/apart"); (err == nil) != tt.there {
@@ -127,5 +127,5 @@ func TestNetnsChanges(t *testing.T) {
 	if _, err := os.Stat("/run/netns/apart"); err == nil {
 		t.Error("Release left the namespace")
 	}
-	must(t, Clean("mh0", dir, nil))
+	must(t, Clean("mh0", &Options{Dir: dir}))
 }

@@ -21,43 +21,34 @@ func (h *Host) want(c *Config) (*state, error) {
 	if (l.policy || l.kill) && c.Mark == 0 {
 		return nil, errors.New("a default route or kill switch without a mark on the sockets: see Choose")
 	}
-	v := &view{}
-	if l.policy || l.kill { // else the table main stays as it is
-		if v, err = h.k.look(); err != nil {
-			return nil, err
-		}
-	}
-	if c.LAN == Off {
-		v.lan = nil
-	}
-	v6, err := h.k.ipv6(c)
-	if err == nil && v6.off != "" {
-		err = h.withoutIPv6(c, l, v6)
+	a, err := h.around(c, l)
+	if err == nil && a.v6.off != "" {
+		err = h.withoutIPv6(c, l, a.v6)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &state{}
+	s := &state{around: a}
 	if h.netns != "" && (h.missing || h.journal.index((&namespace{}).key()) >= 0) {
 		s.early = append(s.early, &namespace{h.netns})
 	}
-	w := h.wall(c, l, v)
+	w := h.wall(c, l, a)
 	if w != nil {
 		s.early = append(s.early, w)
 	}
-	if err := h.settings(s, c, l, v6, w != nil); err != nil {
+	if err := h.settings(s, c, l, a.v6, w != nil); err != nil {
 		return nil, err
 	}
 	if l.off {
 		return s, nil
 	}
-	h.routes(s, c, l, v, v6)
+	h.routes(s, c, l, &a.view, a.v6)
 	if !l.policy { // whose table is our own
 		if err := h.k.conflicts(s, l, h.place(l)); err != nil {
 			return nil, err
 		}
 	}
-	h.rules(s, c, l, v6)
+	h.rules(s, c, l, a.v6)
 	if len(c.DNS.Servers) > 0 && h.netns == "" {
 		s.late = append(s.late, &dns{resolv.Record{Settings: resolv.Settings{
 			Link: c.Name, Servers: c.DNS.Servers, Search: c.DNS.Search,
@@ -105,7 +96,7 @@ func (h *Host) settings(s *state, c *Config, l layout, v6 ipv6, wall bool) error
 }
 
 // wall returns the firewall's table; nil: none.
-func (h *Host) wall(c *Config, l layout, v *view) *wall {
+func (h *Host) wall(c *Config, l layout, a *around) *wall {
 	if h.netns != "" || l.off && !l.kill {
 		return nil
 	}
@@ -115,13 +106,13 @@ func (h *Host) wall(c *Config, l layout, v *view) *wall {
 		Mark:       c.Mark,
 		Tunnel:     sortedAddrs(slices.Concat(c.Tunnel, c.Addrs)),
 		KillSwitch: l.kill,
-		TUNs:       h.k.otherTUNs(),
+		TUNs:       a.tuns,
 	}}
 	if l.kill {
 		w.Endpoints = sortedEndpoints(c.Endpoints)
 		w.Resolvers = sortedAddrs(c.Resolvers)
-		w.Others = h.k.others()
-		w.LAN = v.lan
+		w.Others = a.others
+		w.LAN = a.view.lan
 		w.Exclude = slices.Clone(c.Exclude)
 		if l.v4 && !l.v6 && c.IPv6Direct {
 			w.Exclude = append(w.Exclude, netip.PrefixFrom(netip.IPv6Unspecified(), 0))
@@ -136,15 +127,16 @@ func (h *Host) wall(c *Config, l layout, v *view) *wall {
 func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 	p := h.place(l)
 	add := func(prefix netip.Prefix, kind routeKind) {
-		s.guards = append(s.guards, route{prefix: prefix, metric: p.Guard, table: p.Table, kind: kind})
+		s.guards = append(s.guards, route{network: networkOf(prefix), metric: p.Guard, table: p.Table, kind: kind})
 	}
+	s.guards, s.tuns = make([]route, 0, c.size()), make([]route, 0, c.size())
 	excluded := func(p netip.Prefix) bool { return l.policy && slices.Contains(c.Exclude, p) }
-	for _, r := range c.Routes {
-		six := r.Prefix.Addr().Is6()
-		if excluded(r.Prefix) || six && v6.none || six && v6.off != "" && !l.policy {
+	for prefix, r := range c.prefixes() {
+		six := prefix.Addr().Is6()
+		if excluded(prefix) || six && v6.none || six && v6.off != "" && !l.policy {
 			continue
 		}
-		add(r.Prefix, unreachable)
+		add(prefix, unreachable)
 		if r.Reject || six && v6.off != "" {
 			continue
 		}
@@ -152,7 +144,7 @@ func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 		if six {
 			metric = ipv6Metric
 		}
-		s.tuns = append(s.tuns, route{prefix: r.Prefix, mtu: uint32(r.MTU), metric: metric, table: p.Table})
+		s.tuns = append(s.tuns, route{network: networkOf(prefix), mtu: uint32(r.MTU), metric: metric, table: p.Table})
 	}
 	if l.policy {
 		if l.v4 && !l.v6 && !c.IPv6Direct && !v6.none {
@@ -186,7 +178,7 @@ func (h *Host) rules(s *state, c *Config, l layout, v6 ipv6) {
 	}
 	first := priority(h.journal.Slot)
 	for _, six := range []bool{false, true} {
-		used := slices.ContainsFunc(s.guards, func(r route) bool { return r.prefix.Addr().Is6() == six && r.kind != throw })
+		used := slices.ContainsFunc(s.guards, func(r route) bool { return r.six == six && r.kind != throw })
 		if !used || six && v6.none {
 			continue
 		}

@@ -178,19 +178,24 @@ func (h *Host) dns() *dns {
 	return nil
 }
 
+// restoreDNS restores the host's DNS settings. While it asks what they are, which
+// may take as long as who answers likes, everything else goes on.
 func (h *Host) restoreDNS() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i := h.journal.index((&dns{}).key())
-	if h.closed || h.config == nil || i < 0 {
+	c := h.dns()
+	if c == nil {
 		return
 	}
-	c := h.journal.Changes[i].(*dns)
 	ctx, cancel := dnsContext()
 	next, intact, err := h.k.dns.Check(ctx, c.Record)
 	cancel()
 	if err != nil || intact {
 		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.journal.index((&dns{}).key())
+	if h.closed || h.config == nil || i < 0 || h.journal.Changes[i] != change(c) {
+		return // it was changed meanwhile
 	}
 	h.again(step{c, &dns{next}})
 }

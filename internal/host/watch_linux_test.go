@@ -57,8 +57,8 @@ func TestWatchRestores(t *testing.T) {
 		config func() Config
 		change string
 	}{
-		{"rule deleted", fullConfig, "ip -4 rule del priority 5211"},
-		{"all rules deleted", fullConfig, "ip -4 rule del priority 5210; ip -4 rule del priority 5211; ip -6 rule del priority 5210; ip -6 rule del priority 5211"},
+		{"rule deleted", fullConfig, "ip -4 rule del priority 3201"},
+		{"all rules deleted", fullConfig, "ip -4 rule del priority 3200; ip -4 rule del priority 3201; ip -6 rule del priority 3200; ip -6 rule del priority 3201"},
 		{"rules flushed", fullConfig, "ip -4 rule flush; ip -4 rule add priority 32766 lookup main; ip -4 rule add priority 32767 lookup default"},
 		{"route deleted", fullConfig, "ip -4 route del default dev mh0 table 52820"},
 		{"guard deleted", fullConfig, "ip -4 route del unreachable default table 52820 metric 4278198272"},
@@ -101,7 +101,7 @@ func TestWatchLeavesMTU(t *testing.T) {
 	apply(t, h, fullConfig())
 	was := told(t)
 	watch(t, h)
-	run(t, "ip link set mtu 1300 dev mh0; ip -4 rule del priority 5211")
+	run(t, "ip link set mtu 1300 dev mh0; ip -4 rule del priority 3201")
 	backWithin(t, 2*time.Second, strings.ReplaceAll(was, "mh0 1412 up", "mh0 1300 up"))
 	if !strings.Contains(told(t), "mh0 1300 up") {
 		t.Error("the MTU is not what it was set to")
@@ -115,7 +115,7 @@ func TestUnwatched(t *testing.T) {
 	h := openHost(t, t.TempDir())
 	apply(t, h, fullConfig())
 	was := told(t)
-	run(t, "ip -4 rule del priority 5211; ip -4 route flush table 52820")
+	run(t, "ip -4 rule del priority 3201; ip -4 route flush table 52820")
 	time.Sleep(time.Second)
 	if told(t) == was {
 		t.Error("came back without Watch")

@@ -134,6 +134,13 @@ func (t *Tunnel) socket() string {
 	return filepath.Join(t.host.Root(), "/run/wireguard", t.Config.Name+".sock")
 }
 
+// SetPeers replaces the tunnel's peers, and with them their sessions.
+func (t *Tunnel) SetPeers(peers []TunnelPeer) error {
+	t.Config.Peers = peers
+	_, err := t.uapi(t.Config.uapi())
+	return err
+}
+
 // Get returns the answer to a UAPI "get" of the tunnel's device, by line.
 func (t *Tunnel) Get() ([]string, error) { return t.uapi("get=1\n\n") }
 

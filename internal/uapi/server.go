@@ -3,6 +3,7 @@ package uapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ const Dir = "/var/run/wireguard"
 // Bounds of what a client may hold.
 const (
 	maxConns    = 8
-	maxSet      = 1 << 20 // bytes of a set operation that are read before it is refused
+	maxSet      = 1 << 20 // bytes of a set operation
 	ioTimeout   = 5 * time.Second
 	acceptRetry = 100 * time.Millisecond
 )
@@ -31,24 +32,33 @@ const (
 // Error numbers of the protocol: negated errno of Linux, on every system.
 const (
 	success   = 0
-	notOwner  = -1  // EPERM
 	ioError   = -5  // EIO
 	malformed = -22 // EINVAL
 )
 
-// A Get writes a device's answer to "get", without the errno line, as
-// device.IpcGetOperation does.
-type Get func(io.Writer) error
+// A Device is what a socket speaks for. Its methods must be safe for concurrent
+// use.
+type Device interface {
+	// Get writes the answer to "get", without the errno line, as
+	// device.IpcGetOperation does.
+	Get(io.Writer) error
+
+	// Set does what the lines of a "set" say, to the blank one, all or nothing. An
+	// error that has an ErrorCode() int64 says with which errno it is answered. The
+	// context ends with the server.
+	Set(context.Context, io.Reader) error
+}
 
 // A Server serves the socket of one hop.
 type Server struct {
-	get    Get
-	log    *slog.Logger
-	l      net.Listener
-	closed chan struct{}
+	dev  Device
+	log  *slog.Logger
+	l    net.Listener
+	life context.Context // ends with Close
+	end  context.CancelFunc
 
 	mu     sync.Mutex
-	open   map[net.Conn]struct{} // nil: closed is closed
+	open   map[net.Conn]struct{} // nil: life has ended
 	active sync.WaitGroup        // connections
 }
 
@@ -57,7 +67,7 @@ func Name(tun, hop string) string { return tun + "." + hop }
 
 // Listen makes the socket of an interface in dir, with mode 0600. Serve answers
 // on it. A nil log discards.
-func Listen(dir, iface string, get Get, log *slog.Logger) (*Server, error) {
+func Listen(dir, iface string, dev Device, log *slog.Logger) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -65,13 +75,14 @@ func Listen(dir, iface string, get Get, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uapi: %s: %w", iface, err)
 	}
-	return &Server{
-		get:    get,
-		log:    log.With("uapi", iface),
-		l:      netutil.LimitListener(l, maxConns),
-		closed: make(chan struct{}),
-		open:   make(map[net.Conn]struct{}),
-	}, nil
+	s := &Server{
+		dev:  dev,
+		log:  log.With("uapi", iface),
+		l:    netutil.LimitListener(l, maxConns),
+		open: make(map[net.Conn]struct{}),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Serve answers until Close.
@@ -80,7 +91,7 @@ func (s *Server) Serve() {
 		c, err := s.l.Accept()
 		if err != nil { // Close, or no descriptors left: then others will be closed
 			select {
-			case <-s.closed:
+			case <-s.life.Done():
 				return
 			case <-time.After(acceptRetry):
 			}
@@ -103,9 +114,7 @@ func (s *Server) Serve() {
 func (s *Server) Close() error {
 	err := s.l.Close()
 	s.mu.Lock()
-	if s.open != nil {
-		close(s.closed)
-	}
+	s.end()
 	for c := range s.open {
 		_ = c.Close()
 	}
@@ -150,11 +159,14 @@ func (s *Server) converse(c net.Conn) {
 		case "get=1\n":
 			err = s.answerGet(r, &answer)
 		case "set=1\n":
-			err = s.refuseSet(r, &answer)
+			err = s.answerSet(r, &answer)
 		default:
 			return // as wireguard-go does
 		}
 		if err != nil {
+			return
+		}
+		if c.SetDeadline(time.Now().Add(ioTimeout)) != nil { // a set takes the time that it takes
 			return
 		}
 		if _, err := answer.WriteTo(c); err != nil {
@@ -171,7 +183,7 @@ func (s *Server) answerGet(r *bufio.Reader, answer *bytes.Buffer) error {
 	code := success
 	if end != '\n' {
 		code = malformed
-	} else if err := s.get(answer); err != nil {
+	} else if err := s.dev.Get(answer); err != nil {
 		s.log.Warn("get failed", "err", err)
 		answer.Reset() // half an answer would pass for a whole one
 		code = ioError
@@ -180,10 +192,11 @@ func (s *Server) answerGet(r *bufio.Reader, answer *bytes.Buffer) error {
 	return nil
 }
 
-// refuseSet reads the operation to its blank line before it answers: a client
-// that is still writing would see a broken pipe instead of the reason.
-func (s *Server) refuseSet(r *bufio.Reader, answer *bytes.Buffer) error {
-	for left := maxSet; ; {
+// answerSet reads the whole operation before it is done: half of one, from a
+// client that dies, changes nothing.
+func (s *Server) answerSet(r *bufio.Reader, answer *bytes.Buffer) error {
+	var lines bytes.Buffer
+	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
 			return err
@@ -191,11 +204,20 @@ func (s *Server) refuseSet(r *bufio.Reader, answer *bytes.Buffer) error {
 		if len(line) == 1 {
 			break
 		}
-		if left -= len(line); left < 0 {
+		if lines.Len()+len(line) > maxSet {
 			return errors.New("uapi: set operation too long")
 		}
+		lines.Write(line)
 	}
-	s.log.Debug("set refused")
-	fmt.Fprintf(answer, "errno=%d\n\n", notOwner)
+	code := int64(success)
+	if err := s.dev.Set(s.life, &lines); err != nil {
+		code = ioError
+		var coded interface{ ErrorCode() int64 }
+		if errors.As(err, &coded) {
+			code = coded.ErrorCode()
+		}
+		s.log.Warn("a change by wg is refused", "err", err)
+	}
+	fmt.Fprintf(answer, "errno=%d\n\n", code)
 	return nil
 }

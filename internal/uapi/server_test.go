@@ -4,6 +4,7 @@ package uapi
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,14 +23,47 @@ import (
 
 const answer = "private_key=0102\nlisten_port=51820\n"
 
-// start serves get in a directory of the test's own and returns the socket.
-func start(t *testing.T, get Get) (path string, s *Server) {
+// A device answers with what it holds.
+type device struct {
+	get error // with which Get fails half-way
+	set error
+	was *string // that Set was given
+}
+
+func (d device) Get(w io.Writer) error {
+	if d.get != nil {
+		fmt.Fprintln(w, "private_key=01")
+		return d.get
+	}
+	_, err := io.WriteString(w, answer)
+	return err
+}
+
+func (d device) Set(_ context.Context, lines io.Reader) error {
+	text, err := io.ReadAll(lines)
+	if err != nil {
+		return err
+	}
+	if d.was != nil {
+		*d.was += string(text)
+	}
+	return d.set
+}
+
+// A refusal is an error with an errno.
+type refusal int64
+
+func (r refusal) Error() string    { return fmt.Sprint("errno ", int64(r)) }
+func (r refusal) ErrorCode() int64 { return int64(r) }
+
+// start serves a device in a directory of the test's own and returns the socket.
+func start(t *testing.T, dev Device) (path string, s *Server) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Listen(dir, "mh0.exit", get, nil)
+	s, err := Listen(dir, "mh0.exit", dev, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,32 +79,33 @@ func start(t *testing.T, get Get) (path string, s *Server) {
 	return filepath.Join(dir, "mh0.exit.sock"), s
 }
 
-func fixed(w io.Writer) error {
-	_, err := io.WriteString(w, answer)
-	return err
-}
-
 func TestOperations(t *testing.T) {
+	var was string
+	const port = "listen_port=1\n"
 	tests := []struct {
 		name, send, want string
-		get              Get
+		dev              device
+		set              string // that the device was given
 	}{
-		{"get", "get=1\n\n", answer + "errno=0\n\n", fixed},
-		{"get twice", "get=1\n\nget=1\n\n", strings.Repeat(answer+"errno=0\n\n", 2), fixed},
-		{"get with more", "get=1\nx", "errno=-22\n\n", fixed},
-		{"get fails half-way", "get=1\n\n", "errno=-5\n\n", func(w io.Writer) error {
-			fmt.Fprintln(w, "private_key=01")
-			return errors.New("device is closed")
-		}},
-		{"set", "set=1\nlisten_port=1\n\n", "errno=-1\n\n", fixed},
-		{"set, then get", "set=1\nfwmark=1\n\nget=1\n\n", "errno=-1\n\n" + answer + "errno=0\n\n", fixed},
-		{"unknown", "reset=1\n\n", "", fixed},
-		{"endless line", strings.Repeat("x", 10000), "", fixed},
-		{"set without end", "set=1\n" + strings.Repeat("fwmark=1\n", maxSet/9+1), "", fixed},
+		{"get", "get=1\n\n", answer + "errno=0\n\n", device{}, ""},
+		{"get twice", "get=1\n\nget=1\n\n", strings.Repeat(answer+"errno=0\n\n", 2), device{}, ""},
+		{"get with more", "get=1\nx", "errno=-22\n\n", device{}, ""},
+		{"get fails half-way", "get=1\n\n", "errno=-5\n\n", device{get: errors.New("device is closed")}, ""},
+		{"set", "set=1\n" + port + port + "\n", "errno=0\n\n", device{was: &was}, port + port},
+		{"set, then get", "set=1\nfwmark=1\n\nget=1\n\n", "errno=0\n\n" + answer + "errno=0\n\n", device{was: &was}, "fwmark=1\n"},
+		{"set of nothing", "set=1\n\n", "errno=0\n\n", device{was: &was}, ""},
+		{"set that is refused", "set=1\n" + port + "\n", "errno=-1\n\n", device{set: fmt.Errorf("hop exit: %w", refusal(-1))}, ""},
+		{"set that fails", "set=1\n" + port + "\n", "errno=-5\n\n", device{set: errors.New("no reason")}, ""},
+		{"half a set", "set=1\n" + port, "", device{was: &was}, ""},
+		{"unknown", "reset=1\n\n", "", device{}, ""},
+		{"endless line", strings.Repeat("x", 10000), "", device{}, ""},
+		{"endless line of a set", "set=1\n" + strings.Repeat("x", 10000) + "\n\n", "", device{was: &was}, ""},
+		{"set without end", "set=1\n" + strings.Repeat("fwmark=1\n", maxSet/9+1), "", device{was: &was}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			path, _ := start(t, tt.get)
+			was = ""
+			path, _ := start(t, tt.dev)
 			c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 			if err != nil {
 				t.Fatal(err)
@@ -86,12 +121,42 @@ func TestOperations(t *testing.T) {
 			if string(got) != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
+			if was != tt.set {
+				t.Errorf("the device was given %q, want %q", was, tt.set)
+			}
 		})
 	}
 }
 
+// A patient device's Set lasts as long as its server.
+type patient struct{ device }
+
+func (patient) Set(ctx context.Context, _ io.Reader) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestCloseEndsSet: Close does not wait for a set that waits for something.
+func TestCloseEndsSet(t *testing.T) {
+	path, s := start(t, patient{})
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "set=1\nfwmark=1\n\n"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // Set has begun, most likely
+	began := time.Now()
+	s.Close()
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("Close took %v", d)
+	}
+}
+
 func TestCloseEndsConnections(t *testing.T) {
-	path, s := start(t, fixed)
+	path, s := start(t, device{})
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -127,15 +192,19 @@ func TestWg(t *testing.T) {
 	}
 	tests := []struct {
 		hop string
-		set string
+		err error
+		set string // wg's words
 	}{
-		{"exit", "Operation not permitted"},
-		{"provider-exit_1.2" + strings.Repeat("x", 47), ""}, // 64 bytes
+		{"exit", nil, ""},
+		{"exit", refusal(-1), "Operation not permitted"},
+		{"exit", refusal(-98), "Address already in use"},
+		{"provider-exit_1.2" + strings.Repeat("x", 47), nil, "Unable to modify interface"}, // 64 bytes
 	}
 	for _, tt := range tests {
-		t.Run(tt.hop, func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.hop, tt.err), func(t *testing.T) {
 			iface := Name(fmt.Sprintf("t%d", os.Getpid()), tt.hop)
-			serveFor(t, iface)
+			var was string
+			serveFor(t, iface, device{set: tt.err, was: &was})
 			out, err := exec.Command(wg, "show", iface).CombinedOutput()
 			if err != nil {
 				t.Fatalf("wg show: %v: %s", err, out)
@@ -149,22 +218,30 @@ func TestWg(t *testing.T) {
 				}
 			}
 			out, err = exec.Command(wg, "set", iface, "listen-port", "1").CombinedOutput()
-			if err == nil || !strings.Contains(string(out), tt.set) {
+			if (err == nil) != (tt.set == "") || !strings.Contains(string(out), tt.set) {
 				t.Errorf("wg set: %v: %s, want %q", err, out, tt.set)
+			}
+			if tt.set == "" && was != "listen_port=1\n" {
+				t.Errorf("the device was given %q", was)
 			}
 		})
 	}
 }
 
+// wgDevice answers as a device with one peer.
+type wgDevice struct{ device }
+
+func (wgDevice) Get(w io.Writer) error {
+	_, err := io.WriteString(w, "private_key="+strings.Repeat("0a", 32)+"\nlisten_port=4242\n"+
+		"public_key="+strings.Repeat("0b", 32)+"\nendpoint=192.0.2.1:51820\nallowed_ip=10.0.0.0/8\n"+
+		"rx_bytes=1024\ntx_bytes=2048\n")
+	return err
+}
+
 // serveFor serves a device with one peer where wg looks for it.
-func serveFor(t *testing.T, iface string) {
+func serveFor(t *testing.T, iface string, d device) {
 	t.Helper()
-	s, err := Listen(Dir, iface, func(w io.Writer) error {
-		_, err := io.WriteString(w, "private_key="+strings.Repeat("0a", 32)+"\nlisten_port=4242\n"+
-			"public_key="+strings.Repeat("0b", 32)+"\nendpoint=192.0.2.1:51820\nallowed_ip=10.0.0.0/8\n"+
-			"rx_bytes=1024\ntx_bytes=2048\n")
-		return err
-	}, nil)
+	s, err := Listen(Dir, iface, wgDevice{d}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +261,7 @@ func FuzzConverse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		client, server := net.Pipe()
-		s := &Server{get: fixed, log: slog.New(slog.DiscardHandler)}
+		s := &Server{dev: device{set: refusal(-1)}, log: slog.New(slog.DiscardHandler), life: t.Context()}
 		var parties sync.WaitGroup
 		parties.Go(func() {
 			s.converse(server)

@@ -72,33 +72,74 @@ func reloads(t *testing.T, profiles []profile) {
 	}
 	n.Same(t, before, "after ups and downs")
 
-	for from, p := range profiles {
-		t.Run(p.name, func(t *testing.T) {
-			write(p)
-			i.Up(t)
-			for to, q := range profiles {
-				write(q)
-				i.Reload(t)
-				sameAs(t, n, fresh[to], "from "+p.name+" to "+q.name)
-				write(p)
-				i.Reload(t)
-				sameAs(t, n, fresh[from], "from "+q.name+" back to "+p.name)
-				if t.Failed() {
-					break
-				}
+	at := 0
+	write(profiles[at])
+	i.Up(t)
+	for _, to := range everyChange(len(profiles)) {
+		write(profiles[to])
+		i.Reload(t)
+		sameAs(t, n, fresh[to], "from "+profiles[at].name+" to "+profiles[to].name)
+		if t.Failed() {
+			return
+		}
+		if at == to {
+			wayOut(t, n, profiles[at].name)
+		}
+		at = to
+	}
+	i.Down(t)
+	n.Same(t, before, "after down")
+}
+
+// everyChange is a way through n profiles, from the first, that leads once from
+// each to every one, itself included, and ends at the first.
+func everyChange(n int) (way []int) {
+	var visit func(i int)
+	visit = func(i int) {
+		way = append(way, i)
+		for j := i + 2; j < n; j++ {
+			way = append(way, j, i)
+		}
+		if i+1 < n {
+			way = append(way, i+1)
+			visit(i + 1)
+			way = append(way, i)
+		}
+	}
+	visit(0)
+	return way
+}
+
+func TestEveryChange(t *testing.T) {
+	for n := 1; n < 12; n++ {
+		seen := make(map[[2]int]int)
+		at := 0
+		for _, to := range everyChange(n) {
+			seen[[2]int{at, to}]++
+			at = to
+		}
+		for change, times := range seen {
+			if times != 1 {
+				t.Errorf("of %d: %v occurs %d times", n, change, times)
 			}
-			v4, v6 := site()
-			switch p.name {
-			case "default", "split", "mark", "exclude", "split, kill switch", "MTU, other DNS":
-				sees(t, n, v4, host.Inner().V4)
-				sees(t, n, v6, host.Inner().V6)
-			case "IPv6 direct":
-				sees(t, n, v4, host.Inner().V4)
-				sees(t, n, v6, host.HostPublic())
-			}
-			i.Down(t)
-			n.Same(t, before, "after down")
-		})
+		}
+		if len(seen) != n*n || at != 0 {
+			t.Errorf("of %d: %d changes, ends at %d", n, len(seen), at)
+		}
+	}
+}
+
+// wayOut checks whom sites see with a profile.
+func wayOut(t *testing.T, n *host.Network, name string) {
+	t.Helper()
+	v4, v6 := site()
+	switch name {
+	case "default", "split", "mark", "exclude", "split, kill switch", "MTU, other DNS":
+		sees(t, n, v4, host.Inner().V4)
+		sees(t, n, v6, host.Inner().V6)
+	case "IPv6 direct":
+		sees(t, n, v4, host.Inner().V4)
+		sees(t, n, v6, host.HostPublic())
 	}
 }
 

@@ -121,39 +121,6 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestSSH refuses an up that would cut the session which asks for it.
-func TestSSH(t *testing.T) {
-	t.Parallel()
-	n := builds.Network(t)
-	r := n.StartRelays(t)
-	before := n.State(t)
-	for _, f := range []struct {
-		name, peer string
-		args       []string
-		says       string // "": not refused
-	}{
-		{"from the LAN", "192.168.7.66", nil, ""},
-		{"from the LAN, denied", "192.168.7.66", []string{"--lan", "deny"}, "LAN"},
-		{"from a site", "203.0.113.9", nil, "Exclude"},
-		{"from an excluded site", "203.0.113.9", []string{"--exclude", "203.0.113.0/24"}, ""},
-		{"from a site, IPv6", "2001:db8:99::9", nil, "Exclude"},
-	} {
-		t.Run(f.name, func(t *testing.T) {
-			i := n.Chain(t, "mh0", files(r), f.args...)
-			args := append([]string{"SSH_CONNECTION=" + f.peer + " 50000 192.168.7.2 22", n.Programs.Multihop, "up", "--name", "mh0"}, i.Args...)
-			out, err := n.Run("env", args...)
-			switch {
-			case f.says == "" && err != nil:
-				t.Errorf("refused: %v\n%s", err, out)
-			case f.says != "" && (err == nil || !strings.Contains(strings.ToLower(out), strings.ToLower(f.says))):
-				t.Errorf("%v, want a refusal that names %s:\n%s", err, f.says, out)
-			}
-			i.Down(t)
-			n.Same(t, before, "afterwards")
-		})
-	}
-}
-
 // TestOtherName finds what a profile's instance left, though it went by another
 // name than the profile's.
 func TestOtherName(t *testing.T) {

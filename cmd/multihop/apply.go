@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"multihop/conf"
+	"multihop/internal/control"
+)
+
+var _ control.Applier = (*instance)(nil)
+
+// Apply implements control.Applier: the profile takes the way of a reload, with
+// the flags that the instance was started with. The next reload goes back to the
+// files.
+func (in *instance) Apply(ctx context.Context, profile string, o control.ApplyOptions) (control.Reloaded, error) {
+	next := func(ctx context.Context) (*desired, error) {
+		c, warnings, err := in.staged(profile)
+		if err != nil {
+			return nil, &control.RefusedError{Err: err}
+		}
+		d, err := in.want(ctx, c, warnings)
+		if err == nil {
+			err = in.guardSession(d, o.SSH)
+		}
+		if err != nil && ctx.Err() == nil {
+			err = &control.RefusedError{Err: err}
+		}
+		return d, err
+	}
+	if o.DryRun {
+		return in.foresee(ctx, next)
+	}
+	return in.change(ctx, "apply", next)
+}
+
+// staged reads a profile that came as a text.
+func (in *instance) staged(profile string) (*conf.Instance, []string, error) {
+	s, err := openStage(stageDir(control.Dir, in.name), profile)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, warnings, err := in.order.loadStage(s)
+	if err = errors.Join(err, s.close()); err != nil {
+		return nil, nil, err
+	}
+	c.Name = in.inForce().conf.Name
+	return c, warnings, nil
+}
+
+// loadStage reads what is staged, with the flags of the order.
+func (o *order) loadStage(s *stage) (*conf.Instance, []string, error) {
+	over, warnings, err := o.overrides()
+	if err != nil {
+		return nil, nil, err
+	}
+	over.FileHooks = false
+	c, err := s.load(over)
+	if err != nil {
+		return nil, nil, err
+	}
+	flags := &over.Settings
+	for _, stage := range []struct {
+		name         string
+		asked, flags []conf.Hook
+	}{
+		{"PreUp", c.Settings.PreUp, flags.PreUp}, {"PostUp", c.Settings.PostUp, flags.PostUp},
+		{"PreDown", c.Settings.PreDown, flags.PreDown}, {"PostDown", c.Settings.PostDown, flags.PostDown},
+	} {
+		if len(stage.asked) > 0 && len(stage.flags) == 0 {
+			return nil, nil, errors.New(bodyName + ": " + stage.name + ": hooks are for files: nothing that comes over the control socket is run")
+		}
+	}
+	for _, w := range c.Warnings {
+		warnings = append(warnings, w.String())
+	}
+	return c, warnings, nil
+}
+
+// foresee says what a change would do, and does not do it.
+func (in *instance) foresee(ctx context.Context, next func(context.Context) (*desired, error)) (done control.Reloaded, err error) {
+	if err := in.ready(ctx); err != nil {
+		return done, err
+	}
+	in.changing.Lock()
+	defer in.changing.Unlock()
+	if in.ending {
+		return done, errEnded
+	}
+	d, err := next(ctx)
+	if err != nil {
+		return done, err
+	}
+	done = control.Reloaded{Changes: []string{}, Warnings: append([]string{}, d.warnings...)}
+	if in.bare {
+		return done, nil
+	}
+	lines, err := in.host.Plan(d.host)
+	done.Changes = append(done.Changes, lines...)
+	return done, err
+}
