@@ -124,6 +124,10 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 		begun := time.Now()
 		for round := range r.o.layerRounds {
 			for _, n := range counts {
+				if time.Now().After(r.until) {
+					r.o.progress("no time for %d layers: see -limit", n)
+					return
+				}
 				for _, s := range subjects {
 					r.o.progress("section %d, %s: %d, round %d: %s", section, name, n, round+1, s.name)
 					if err := l.sub(func(l *lab) { r.layer(section, l, t, s, n, round == 0) }); err != nil {

@@ -164,7 +164,13 @@ func (r *rounds) sections() error {
 		case 3:
 			plain := slices.DeleteFunc(slices.Clone(o.layers), func(n int) bool { return n > deepest })
 			deep := slices.DeleteFunc(slices.Clone(o.layers), func(n int) bool { return n <= deepest })
-			errs = append(errs, r.layers(3, plain, o.builds, false), r.layers(3, deep, o.builds, true))
+			both := r.until
+			if len(plain) > 0 && len(deep) > 0 {
+				r.until = time.Now().Add(time.Until(both) * 2 / 3)
+			}
+			errs = append(errs, r.layers(3, plain, o.builds, false))
+			r.until = both
+			errs = append(errs, r.layers(3, deep, o.builds, true))
 		case 4:
 			errs = append(errs, r.detail(4, "two hops", two, far()))
 		case 5:

@@ -14,7 +14,7 @@ import (
 //
 // The trie holds all prefixes. Of a million IPv4 ones it is some 30 MiB, and a
 // look-up reads a dozen cache lines of them, one after the other; so the data path
-// asks ranges, which are a third of that, and of which it reads three or four.
+// asks ranges, which are half of that, and of which it reads three or four.
 type routeTable struct {
 	bart.Table[uint16]
 	v4 ranges

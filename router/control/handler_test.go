@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -142,4 +143,31 @@ func TestFlow(t *testing.T) {
 	if code, _ := ask(NewHandler(s, nil), "GET", "/route?dst=::ffff:192.0.2.1&proto=TCP&df=true", ""); code != http.StatusOK || s.flow != (router.Flow{Dst: a, Proto: 6, DF: true}) {
 		t.Errorf("%d, %+v", code, s.flow)
 	}
+}
+
+// FuzzFlow: whatever a query says, what is accepted is a flow that its own query
+// gives again, and names somebody to send it.
+func FuzzFlow(f *testing.F) {
+	for _, q := range []string{
+		"dst=192.0.2.1", "dst=2001:db8::1&src=::1&proto=tcp&sport=1&dport=65535&size=1500&df=true",
+		"from=exit&src=192.0.2.1", "dst=::ffff:192.0.2.1&proto=255", "dst=fe80::1%25eth0", "size=0", "=&=", "dst=1.2.3.4&dst=1.2.3.4",
+	} {
+		f.Add(q)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		flow, err := ParseFlow(q)
+		if err != nil {
+			return
+		}
+		if again, err := ParseFlow(Query(flow)); err != nil || again != flow {
+			t.Errorf("%+v became %+v, %v", flow, again, err)
+		}
+		if flow.FromHop == "" && !flow.Dst.IsValid() || flow.FromHop != "" && !flow.Src.IsValid() {
+			t.Errorf("%+v", flow)
+		}
+	})
 }
