@@ -73,15 +73,17 @@ func (b *meteredBind) Close() error {
 // that keeps the session fresh.
 func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	p := b.port
-	data := 0
-	var newest []byte // they are in the order in which they were read
-	for _, buf := range bufs {
+	var data int
+	var seq uint64
+	var known bool
+	for _, buf := range bufs { // before the transport may append to a buffer
 		if isData(buf) {
 			data++
-			newest = buf
+			if s, ok := stamped(buf); ok {
+				seq, known = s, true
+			}
 		}
 	}
-	seq, known := stamped(newest) // before the transport may append to a buffer
 	err := net.ErrClosed
 	if !b.released.Load() {
 		f := p.flightOf(seq, known)

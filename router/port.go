@@ -2,7 +2,6 @@ package router
 
 import (
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -270,10 +269,9 @@ func (p *port) stillMine(pkt []byte) bool {
 func (p *port) Write(bufs [][]byte, offset int) (int, error) {
 	p.writing.Add(1)
 	newest := uint64(0)
-	for _, b := range slices.Backward(bufs) { // in the order in which they came; each look is a cold cache line
+	for _, b := range bufs {
 		if n, ok := stamped(b); ok && n&inboundBit != 0 {
-			newest = n &^ inboundBit
-			break
+			newest = max(newest, n&^inboundBit)
 		}
 	}
 	p.writes.RLock()
