@@ -17,7 +17,7 @@ func Format(w io.Writer, path string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, errs := parseProfile(path, text); len(errs) > 0 {
+	if _, errs := parseProfile(path, text, false); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
 	b := bufio.NewWriter(w)

@@ -79,7 +79,7 @@ func (p *parser) addConfigs(v value) error {
 	h := p.hop()
 	for s := range strings.SplitSeq(v.text, ",") {
 		s = strings.TrimSpace(s)
-		if err := checkLocal(p.path, s); err != nil {
+		if err := p.profile.checkFile(s); err != nil {
 			return err
 		}
 		if slices.Contains(h.configs, s) {
@@ -93,17 +93,27 @@ func (p *parser) addConfigs(v value) error {
 	return nil
 }
 
-// checkLocal checks a path in a profile: it stays in the profile's folder.
-func checkLocal(profile, path string) error {
+// checkFile checks a path in a profile: it stays in the profile's folder.
+func (p *profile) checkFile(path string) error {
 	switch {
 	case path == "":
 		return errors.New("no file")
 	case hasKey(path), hasKey(hopName(path)):
 		return errors.New("not a file (not repeated here: it could be a key)")
-	case !filepath.IsLocal(path):
-		return fmt.Errorf("%s leaves the profile's folder, %s: put the file there, or a link to it", shown(path), filepath.Dir(profile))
+	case p.loose && !filepath.IsAbs(path):
+		return fmt.Errorf("%s: want an absolute path: this profile is in no folder", shown(path))
+	case !p.loose && !filepath.IsLocal(path):
+		return fmt.Errorf("%s leaves the profile's folder, %s: put the file there, or a link to it", shown(path), filepath.Dir(p.path))
 	}
 	return nil
+}
+
+// beside returns the path of a file that the profile at path names.
+func beside(path, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(path), name)
 }
 
 // addRoutes parses prefixes, @file and none. Only the size of a profile bounds
@@ -133,7 +143,7 @@ func (p *parser) addRoutes(v value) error {
 
 func (p *parser) parseRoute(s string) (routeSpec, error) {
 	if file, ok := strings.CutPrefix(s, "@"); ok {
-		return routeSpec{file: file, line: p.line}, checkLocal(p.path, file)
+		return routeSpec{file: file, line: p.line}, p.profile.checkFile(file)
 	}
 	prefix, err := parsePrefix(s)
 	if err != nil {

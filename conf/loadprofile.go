@@ -2,6 +2,7 @@ package conf
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,44 @@ func LoadProfile(path string, o *Overrides) (*Instance, error) {
 		return nil, o.join(errs)
 	}
 	return c, nil
+}
+
+// ReadProfile is LoadProfile for a profile that is no file, and is called name in
+// errors and warnings. It names its files by absolute path. Hooks are refused in
+// it, and ignored in its files. The Instance has no name, and its Files are without
+// the profile.
+func ReadProfile(name string, r io.Reader, o *Overrides) (*Instance, error) {
+	over := Overrides{}
+	if o != nil {
+		over = *o
+	}
+	o, over.FileHooks = &over, false
+	text, err := readText(name, r, 0, maxFile, "profile")
+	if err != nil {
+		return nil, err
+	}
+	p, errs := parseProfile(name, text, true)
+	if len(errs) == 0 {
+		errs = p.refuseHooks()
+	}
+	if len(errs) > 0 {
+		return nil, o.join(errs)
+	}
+	c, errs := p.instance(&Instance{Warnings: p.warnings}, o)
+	if len(errs) > 0 {
+		return nil, o.join(errs)
+	}
+	return c, nil
+}
+
+// refuseHooks returns an error for each key of a hook.
+func (p *profile) refuseHooks() (errs []error) {
+	for _, key := range []string{"PreUp", "PostUp", "PreDown", "PostDown"} {
+		if line := p.lines[key]; line != 0 {
+			errs = append(errs, &Error{File: p.path, Line: line, Key: key, Err: errors.New("hooks are for files of root's: leave it out")})
+		}
+	}
+	return errs
 }
 
 // LoadChain is Chain for files that are read first.
@@ -55,7 +94,11 @@ func loadProfile(path string, o *Overrides) (*Instance, []error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	c := &Instance{Name: p.name, Files: []string{path}, Warnings: p.warnings}
+	return p.instance(&Instance{Name: p.name, Files: []string{path}, Warnings: p.warnings}, o)
+}
+
+// instance completes c with what the files say that p names.
+func (p *profile) instance(c *Instance, o *Overrides) (*Instance, []error) {
 	t, errs := p.tree(c, load)
 	if len(errs) > 0 {
 		return nil, errs
@@ -85,7 +128,7 @@ func openProfile(path string) (*profile, []error) {
 	if err != nil {
 		return nil, []error{err}
 	}
-	p, errs := parseProfile(path, text)
+	p, errs := parseProfile(path, text, false)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -151,7 +194,7 @@ func (p *profile) tree(c *Instance, load func(path string) (*File, []error)) (*t
 // find returns the path of a file that the profile names, with .conf added if
 // there is none without.
 func (p *profile) find(name string) string {
-	path := filepath.Join(filepath.Dir(p.path), name)
+	path := beside(p.path, name)
 	if !strings.EqualFold(filepath.Ext(name), ".conf") && !exists(path) && exists(path+".conf") {
 		return path + ".conf"
 	}

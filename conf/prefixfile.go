@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -107,7 +106,7 @@ func (t *tree) giveRoute(c *Instance, x *target, r routeSpec) error {
 		}
 		return nil
 	}
-	path := filepath.Join(filepath.Dir(t.path), r.file)
+	path := beside(t.path, r.file)
 	if !slices.Contains(c.Files, path) {
 		c.Files = append(c.Files, path)
 	}

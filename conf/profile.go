@@ -24,6 +24,7 @@ type profile struct {
 	hops     []*hopSpec
 	warnings []Warning
 	info     fs.FileInfo
+	loose    bool // it is in no folder: what it names, it names by absolute path
 }
 
 // A hopSpec is one [Hop] section.
@@ -48,10 +49,11 @@ type routeSpec struct {
 	line   int
 }
 
-// parseProfile reads a profile and returns it, or what is wrong, in the order of
+// parseProfile reads a profile, which may be loose, and returns it, or what is wrong, in the order of
 // its lines, each an *Error.
-func parseProfile(path, text string) (*profile, []error) {
+func parseProfile(path, text string, loose bool) (*profile, []error) {
 	p := newProfileParser(path)
+	p.profile.loose = loose
 	errs := p.lines(text)
 	if len(errs) > 0 {
 		return nil, errs

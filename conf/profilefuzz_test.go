@@ -30,7 +30,7 @@ func FuzzProfile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p, errs := parseProfile("fuzz.conf", text)
+		p, errs := parseProfile("fuzz.conf", text, false)
 		shown := ""
 		for _, err := range errs {
 			shown += render(err)
@@ -108,7 +108,7 @@ func checkFormat(t *testing.T, p *profile, text string) {
 	if twice := format(t, once); twice != once {
 		t.Errorf("once  %q\ntwice %q", once, twice)
 	}
-	again, errs := parseProfile("fuzz.conf", once)
+	again, errs := parseProfile("fuzz.conf", once, false)
 	if errs != nil {
 		t.Fatalf("%q: %v", once, errs)
 	}

@@ -138,7 +138,7 @@ func TestProfileErrorsNeverRepeatSecrets(t *testing.T) {
 				if section.name == "Peer" {
 					text = "[Hop]\n" + text
 				}
-				profile, errs := parseProfile("p.conf", text)
+				profile, errs := parseProfile("p.conf", text, false)
 				if errs == nil {
 					_, errs = profile.tree(new(Instance), load)
 				}

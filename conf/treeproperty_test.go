@@ -82,7 +82,7 @@ func (w *world) load() (*Instance, error) {
 			fmt.Fprintf(&text, "Routes = %s\n", joinPrefixes(w.routes[i]))
 		}
 	}
-	p, errs := parseProfile("p.conf", text.String())
+	p, errs := parseProfile("p.conf", text.String(), false)
 	if errs != nil {
 		return nil, errs[0]
 	}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"strings"
 
 	"multihop/conf"
 	"multihop/internal/control"
@@ -15,7 +15,7 @@ var _ control.Applier = (*instance)(nil)
 // files.
 func (in *instance) Apply(ctx context.Context, profile string, o control.ApplyOptions) (control.Reloaded, error) {
 	next := func(ctx context.Context) (*desired, error) {
-		c, warnings, err := in.staged(profile)
+		c, warnings, err := in.read(profile)
 		if err != nil {
 			return nil, &control.RefusedError{Err: err}
 		}
@@ -34,46 +34,21 @@ func (in *instance) Apply(ctx context.Context, profile string, o control.ApplyOp
 	return in.change(ctx, "apply", next)
 }
 
-// staged reads a profile that came as a text.
-func (in *instance) staged(profile string) (*conf.Instance, []string, error) {
-	s, err := openStage(stageDir(control.Dir, in.name), profile)
+// read reads a profile that came as a text, with the flags that the instance was
+// started with.
+func (in *instance) read(profile string) (*conf.Instance, []string, error) {
+	over, warnings, err := in.order.overrides()
 	if err != nil {
 		return nil, nil, err
 	}
-	c, warnings, err := in.order.loadStage(s)
-	if err = errors.Join(err, s.close()); err != nil {
-		return nil, nil, err
-	}
-	c.Name = in.inForce().conf.Name
-	return c, warnings, nil
-}
-
-// loadStage reads what is staged, with the flags of the order.
-func (o *order) loadStage(s *stage) (*conf.Instance, []string, error) {
-	over, warnings, err := o.overrides()
+	c, err := conf.ReadProfile("profile", strings.NewReader(profile), over)
 	if err != nil {
 		return nil, nil, err
-	}
-	over.FileHooks = false
-	c, err := s.load(over)
-	if err != nil {
-		return nil, nil, err
-	}
-	flags := &over.Settings
-	for _, stage := range []struct {
-		name         string
-		asked, flags []conf.Hook
-	}{
-		{"PreUp", c.Settings.PreUp, flags.PreUp}, {"PostUp", c.Settings.PostUp, flags.PostUp},
-		{"PreDown", c.Settings.PreDown, flags.PreDown}, {"PostDown", c.Settings.PostDown, flags.PostDown},
-	} {
-		if len(stage.asked) > 0 && len(stage.flags) == 0 {
-			return nil, nil, errors.New(bodyName + ": " + stage.name + ": hooks are for files: nothing that comes over the control socket is run")
-		}
 	}
 	for _, w := range c.Warnings {
 		warnings = append(warnings, w.String())
 	}
+	c.Name = in.inForce().conf.Name
 	return c, warnings, nil
 }
 

@@ -107,7 +107,11 @@ func clean(name, dir string, trace func(string)) (undone bool, err error) {
 	if err := host.Clean(name, o); err != nil {
 		return undone, err
 	}
-	return undone, errors.Join(removeDeadUAPI(uapi.Dir, name), control.ForgetProfile(dir, name))
+	return undone, errors.Join(
+		removeDeadUAPI(uapi.Dir, name),
+		sock.Clean(uapi.Dir),
+		control.ForgetProfile(dir, name),
+	)
 }
 
 // removeDeadUAPI removes the sockets by which wg knew the hops of a dead

@@ -127,14 +127,7 @@ func (in *instance) takeName() (net.Listener, error) {
 	if errors.Is(err, sock.ErrInUse) {
 		return nil, fmt.Errorf("%s: an instance of that name runs: choose another with --name: %w", in.name, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	left := &stage{dir: stageDir(control.Dir, in.name)} // by one that was killed
-	if err := left.close(); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return l, err
 }
 
 // live sets the instance up and carries packets until ctx ends or something

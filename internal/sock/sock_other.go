@@ -9,6 +9,9 @@ import (
 	"runtime"
 )
 
+// Clean does nothing.
+func Clean(string) error { return nil }
+
 // Listen fails: a socket's peers cannot be checked here.
 func Listen(string, fs.FileMode, string) (net.Listener, error) {
 	return nil, fmt.Errorf("sock: not supported on %s yet", runtime.GOOS)

@@ -4,11 +4,13 @@ package sock
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -56,6 +58,60 @@ func TestListenReplacesStale(t *testing.T) {
 	}
 	defer l.Close()
 	exchange(t, l, path)
+}
+
+// What a process leaves that is killed in the middle does not stay.
+func TestListenAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	leave := func() {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, privateName), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, privateName, "s"), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.SetUnlinkOnClose(false)
+		dead.Close()
+	}
+	leave()
+	l, err := Listen(dir, SharedDir, "a.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, l, filepath.Join(dir, "a.sock"))
+	leave()
+	if err := Clean(dir); err != nil {
+		t.Error(err)
+	}
+	if err := Clean(dir); err != nil {
+		t.Errorf("nothing to clean: %v", err)
+	}
+	if names := list(t, dir); len(names) != 1 {
+		t.Errorf("directory holds %v, want the socket alone", names)
+	}
+	l.Close()
+}
+
+// Several that listen at once do not disturb one another.
+func TestListenAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			l, err := Listen(dir, SharedDir, fmt.Sprintf("%d.sock", i))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			l.Close()
+		})
+	}
+	wg.Wait()
+	if names := list(t, dir); len(names) != 0 {
+		t.Errorf("directory holds %v", names)
+	}
 }
 
 // A listener whose name was taken over leaves the new owner's socket alone.

@@ -61,13 +61,13 @@ func makeDir(dir string, perm fs.FileMode) error {
 
 // bind makes the socket under a private name and links it to path.
 func bind(dir, path string) (_ net.Listener, err error) {
-	private, err := os.MkdirTemp(dir, ".new-") // mode 0700
+	p, err := takePrivate(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(private) }()
+	defer p.remove()
 
-	hidden := filepath.Join(private, "s")
+	hidden := filepath.Join(p.path, "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
 	if err != nil {
 		return nil, err
