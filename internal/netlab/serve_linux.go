@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // ServeUDP answers datagrams to the port, on all addresses of h of both
@@ -17,6 +19,9 @@ func (h *Host) ServeUDP(tb testing.TB, port int, answer func(b []byte, from neti
 	err := h.Do(func() (err error) {
 		// A wildcard IPv6 socket serves IPv4 too.
 		if c, err = net.ListenUDP("udp", &net.UDPAddr{Port: port}); err != nil {
+			return err
+		}
+		if err := withBuffer(c); err != nil {
 			return err
 		}
 		return withInfo(c)
@@ -91,4 +96,19 @@ func (h *Host) ServeTCP(tb testing.TB, port int, serve func(c net.Conn)) {
 		mu.Unlock()
 		wg.Wait()
 	})
+}
+
+// withBuffer gives a socket room for what comes in while the test gets no processor:
+// what it loses would be taken for lost on the way.
+func withBuffer(c *net.UDPConn) error {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if cerr := rc.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }
