@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -27,9 +28,13 @@ func checkOwned(path string, info fs.FileInfo, uid uint32) error {
 	if err := ownedBy(path, info, uid); err != nil {
 		return &Error{File: path, Err: err}
 	}
-	whole, err := filepath.Abs(path)
-	if err != nil {
-		return fileError(path, err)
+	whole := path
+	if !filepath.IsAbs(path) {
+		dir, err := os.Getwd()
+		if err != nil {
+			return fileError(path, err)
+		}
+		whole = dir + "/" + path
 	}
 	if err := checkWay(whole, uid); err != nil {
 		return &Error{File: path, Err: err}
@@ -40,10 +45,10 @@ func checkOwned(path string, info fs.FileInfo, uid uint32) error {
 // maxLinks bounds the symbolic links on the way to a file, as Linux does.
 const maxLinks = 40
 
-// checkWay checks every folder on the way to a file, which is absolute, through
-// all links.
+// checkWay checks every folder and link on the way to a file, which is absolute, as
+// the kernel walks it: after a link to a folder, ".." is what is above that folder.
 func checkWay(path string, uid uint32) error {
-	at, rest := "/", strings.Split(strings.Trim(path, "/"), "/")
+	at, rest := "/", elements(path)
 	for links := 0; len(rest) > 0; {
 		folder, err := os.Stat(at)
 		if err != nil {
@@ -52,7 +57,7 @@ func checkWay(path string, uid uint32) error {
 		if err := folderOwnedBy(at, folder, uid, len(rest) == 1); err != nil {
 			return err
 		}
-		next := filepath.Join(at, rest[0])
+		next := filepath.Join(at, rest[0]) // there is no link in at
 		info, err := os.Lstat(next)
 		if err != nil {
 			return err
@@ -65,6 +70,9 @@ func checkWay(path string, uid uint32) error {
 		if links++; links > maxLinks {
 			return fmt.Errorf("too many links on the way to %s", path)
 		}
+		if err := linkOwnedBy(next, info, uid); err != nil {
+			return err
+		}
 		target, err := os.Readlink(next)
 		if err != nil {
 			return err
@@ -72,7 +80,25 @@ func checkWay(path string, uid uint32) error {
 		if filepath.IsAbs(target) {
 			at = "/"
 		}
-		rest = append(strings.Split(strings.Trim(filepath.Clean(target), "/"), "/"), rest...)
+		rest = append(elements(target), rest...)
+	}
+	return nil
+}
+
+// elements splits a path into the names to look up one after the other.
+func elements(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(e string) bool { return e == "" || e == "." })
+}
+
+// linkOwnedBy checks a link: its owner could replace it where nobody else can
+// (/tmp). It may be root's in any case, and has no mode.
+func linkOwnedBy(path string, info fs.FileInfo, uid uint32) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok:
+		return fmt.Errorf("hooks do not run: the owner of %s is not known", path)
+	case st.Uid != uid && st.Uid != 0:
+		return fmt.Errorf("hooks do not run, for the link %s belongs to uid %d: run chown -h %d %s, if you trust it", path, st.Uid, uid, shellQuote(path))
 	}
 	return nil
 }

@@ -84,6 +84,11 @@ func TestCheckOwnedWay(t *testing.T) {
 		{"by a folder that is a link", "", "e/p.conf", true},
 		{"above what that leads to", "a", "e/p.conf", false},
 		{"a link to itself", "", "c/loop.conf", false},
+		{"above a folder that is a link", "", "e/../b/p.conf", true},
+		{"above that one", "a", "e/../b/p.conf", false},
+		{"by a link above a folder that is a link", "", "c/up.conf", true},
+		{"above what that one leads to", "a/b", "c/up.conf", false},
+		{"points and slashes", "", "./a//b/../b/./p.conf", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -99,6 +104,7 @@ func TestCheckOwnedWay(t *testing.T) {
 				os.Symlink(file, filepath.Join(dir, "d/first.conf")),
 				os.Symlink("a/b", filepath.Join(dir, "e")),
 				os.Symlink("loop.conf", filepath.Join(dir, "c/loop.conf")),
+				os.Symlink("../e/../b/p.conf", filepath.Join(dir, "c/up.conf")),
 			)
 			if tt.open != "" {
 				err = errors.Join(err, os.Chmod(filepath.Join(dir, tt.open), 0o777))
@@ -107,8 +113,44 @@ func TestCheckOwnedWay(t *testing.T) {
 			if err = errors.Join(err, statErr); err != nil {
 				t.Fatal(err)
 			}
-			if err := checkOwned(filepath.Join(dir, tt.path), info, me); (err == nil) != tt.want {
+			if err := checkOwned(dir+"/"+tt.path, info, me); (err == nil) != tt.want {
 				t.Errorf("trusted %v, want %v: %v", err == nil, tt.want, err)
+			}
+		})
+	}
+}
+
+// TestCheckOwnedLink looks at the owners of the links on the way to a file: in a
+// folder such as /tmp its owner may replace a link.
+func TestCheckOwnedLink(t *testing.T) {
+	needRoot(t, "only root gives links away")
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Mkdir(filepath.Join(dir, "d"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "d/p.conf")
+	err := os.WriteFile(file, nil, 0o600)
+	info, statErr := os.Stat(file)
+	if err = errors.Join(err, statErr); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	for _, tt := range []struct {
+		name      string
+		link, uid uint32 // the link's owner; who is trusted beside root
+		want      string
+	}{
+		{"root's", 0, 0, ""},
+		{"another's", 65534, 0, "hooks do not run, for the link " + link + " belongs to uid 65534: run chown -h 0 " + link},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_ = os.Remove(link)
+			if err := errors.Join(os.Symlink("d", link), os.Lchown(link, int(tt.link), -1)); err != nil {
+				t.Fatal(err)
+			}
+			err := checkOwned(link+"/p.conf", info, tt.uid)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})
 	}

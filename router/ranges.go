@@ -103,8 +103,8 @@ func (r *ranges) cut(a uint64, rule uint16) {
 
 // lookup returns the rule of a.
 func (r *ranges) lookup(a uint32) uint16 {
-	block := int(a >> (r.shift & 31))
-	if block+1 >= len(r.index) {
+	block := a >> (r.shift & 31)
+	if uint64(block)+1 >= uint64(len(r.index)) { // there are none
 		return noRule
 	}
 	low, n := int(r.index[block]), int(r.index[block+1]-r.index[block])+1

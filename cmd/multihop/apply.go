@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"multihop/conf"
 	"multihop/internal/control"
 )
 
 var _ control.Applier = (*instance)(nil)
+
+// changeWait bounds how long a change, or a dry run, waits for another to end.
+const changeWait = 5 * time.Minute
 
 // Apply implements control.Applier: the profile takes the way of a reload, with
 // the flags that the instance was started with. The next reload goes back to the
@@ -48,7 +52,10 @@ func (in *instance) read(profile string) (*conf.Instance, []string, error) {
 	for _, w := range c.Warnings {
 		warnings = append(warnings, w.String())
 	}
-	c.Name = in.inForce().conf.Name
+	before := in.inForce().conf
+	c.Name = before.Name
+	// What ran on the way up is undone on the way down, whatever is in force then.
+	c.Settings.PreDown, c.Settings.PostDown = before.Settings.PreDown, before.Settings.PostDown
 	return c, warnings, nil
 }
 
@@ -57,7 +64,12 @@ func (in *instance) foresee(ctx context.Context, next func(context.Context) (*de
 	if err := in.ready(ctx); err != nil {
 		return done, err
 	}
-	in.changing.Lock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(in.life, cancel)()
+	if err := in.lockChanging(ctx, changeWait); err != nil {
+		return done, err
+	}
 	defer in.changing.Unlock()
 	if in.ending {
 		return done, errEnded
@@ -70,7 +82,7 @@ func (in *instance) foresee(ctx context.Context, next func(context.Context) (*de
 	if in.bare {
 		return done, nil
 	}
-	lines, err := in.host.Plan(d.host)
+	lines, err := in.host.Plan(d.host, maxChanges)
 	done.Changes = append(done.Changes, lines...)
 	return done, err
 }

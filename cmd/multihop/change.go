@@ -13,45 +13,54 @@ const maxChanges = 1000
 
 // change puts what next works out in force, and says what that did. After an
 // error what was in force still is.
-func (in *instance) change(ctx context.Context, what string, next func(context.Context) (*desired, error)) (done control.Reloaded, err error) {
+func (in *instance) change(ctx context.Context, what string, next func(context.Context) (*desired, error)) (control.Reloaded, error) {
 	if err := in.ready(ctx); err != nil {
-		return done, err
+		return control.Reloaded{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(in.life, cancel)()
-	in.changing.Lock()
+	if err := in.lockChanging(ctx, changeWait); err != nil {
+		return control.Reloaded{}, err
+	}
 	defer in.changing.Unlock()
 	if in.ending {
-		return done, errEnded
+		return control.Reloaded{}, errEnded
 	}
 	in.service.reloading()
 	defer in.tellService()
 	defer in.service.ready()
-	done.Changes = []string{}
-	in.progress.also(func(line string) bool {
-		done.Changes = append(done.Changes, line)
-		if len(done.Changes) < maxChanges {
-			return true
-		}
-		done.Changes = append(done.Changes, "... and more")
-		return false
-	})
-	defer in.progress.also(nil)
-	done.Warnings = []string{}
-	in.progress.alsoWarn(func(w string) { done.Warnings = append(done.Warnings, w) })
-	defer in.progress.alsoWarn(nil)
+	warnings := []string{}
+	in.progress.alsoWarn(func(w string) { warnings = append(warnings, w) })
 	d, err := next(ctx)
+	var changes []string
 	if err == nil {
-		err = in.replace(ctx, in.inForce(), d)
+		changes, err = in.changesOf(func() error { return in.replace(ctx, in.inForce(), d) })
 	}
+	in.progress.alsoWarn(nil)
 	if err != nil {
 		in.log.Warn(what+": what was in force stays", "err", err)
 		return control.Reloaded{}, err
 	}
-	done.Warnings = append(d.warnings, done.Warnings...)
 	in.log.Info(what+": done", "hops", len(d.plan.Hops), "routes", len(d.plan.Routes))
-	return done, nil
+	return control.Reloaded{Changes: changes, Warnings: append(d.warnings, warnings...)}, nil
+}
+
+// changesOf calls f and returns the changes to the host that were made meanwhile, of
+// many only the first.
+func (in *instance) changesOf(f func() error) ([]string, error) {
+	changes := []string{}
+	in.progress.also(func(line string) bool { // under the lock of progress
+		changes = append(changes, line)
+		if len(changes) < maxChanges {
+			return true
+		}
+		changes = append(changes, "... and more")
+		return false
+	})
+	err := f()
+	in.progress.also(nil) // nobody appends any more
+	return changes, err
 }
 
 // want works out what c asks for of a running instance.

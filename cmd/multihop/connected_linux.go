@@ -33,21 +33,52 @@ func connected(s session) bool {
 	return false
 }
 
-// established looks for a session's connection in the kernel's list.
+// clientsOf returns the far ends of the connections to a port of this host that are
+// established, as far as they may be read.
+func clientsOf(port uint16) (clients []netip.Addr) {
+	for _, path := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		if f, err := os.Open(path); err == nil {
+			clients = append(clients, clientsIn(f, port)...)
+			_ = f.Close()
+		}
+	}
+	return clients
+}
+
+// clientsIn looks for connections to a port in the kernel's list.
+func clientsIn(list io.Reader, port uint16) (clients []netip.Addr) {
+	for lines := bufio.NewScanner(list); lines.Scan(); {
+		if local, remote, ok := parseEstablished(lines.Text()); ok && local.Port() == port {
+			clients = append(clients, remote.Addr())
+		}
+	}
+	return clients
+}
+
+// established looks for a session's connection in the kernel's list. In one that
+// cannot be read to its end it is taken to be.
 func established(list io.Reader, s session) bool {
 	want := func(e netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(e.Addr().WithZone(""), e.Port()) }
-	for lines := bufio.NewScanner(list); lines.Scan(); {
-		f := strings.Fields(lines.Text()) // number, local, remote, state, ...
-		if len(f) < 4 || f[3] != "01" {   // TCP_ESTABLISHED
-			continue
-		}
-		local, ok1 := parseEnd(f[1])
-		remote, ok2 := parseEnd(f[2])
-		if ok1 && ok2 && local == want(s.server) && remote == want(s.client) {
+	lines := bufio.NewScanner(list)
+	for lines.Scan() {
+		local, remote, ok := parseEstablished(lines.Text())
+		if ok && local == want(s.server) && remote == want(s.client) {
 			return true
 		}
 	}
-	return false
+	return lines.Err() != nil
+}
+
+// parseEstablished reads a line of the list; not ok: it is of no connection that is
+// established.
+func parseEstablished(line string) (local, remote netip.AddrPort, ok bool) {
+	f := strings.Fields(line)       // number, local, remote, state, ...
+	if len(f) < 4 || f[3] != "01" { // TCP_ESTABLISHED
+		return local, remote, false
+	}
+	local, ok1 := parseEnd(f[1])
+	remote, ok2 := parseEnd(f[2])
+	return local, remote, ok1 && ok2
 }
 
 // parseEnd reads ADDRESS:PORT in hexadecimal: the address in words of 32 bits as

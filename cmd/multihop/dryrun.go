@@ -35,7 +35,7 @@ func (o *order) dryRun(ctx context.Context, out io.Writer, log *slog.Logger) err
 	hooksOf("PreUp", s.PreUp)
 	fmt.Fprintln(out, tunLine(name))
 	if !in.bare {
-		lines, err := in.host.Plan(d.host)
+		lines, err := in.host.Plan(d.host, 0)
 		if err != nil {
 			return err
 		}

@@ -104,9 +104,10 @@ func (in *instance) followClock(ctx context.Context, slept func() time.Duration,
 }
 
 // onEvent returns the router's OnEvent. It logs a hop's first handshake and, as a
-// detail, the later ones, gives the kernel's routes a hop's new MTU, and lets
-// datagrams out to where a peer was heard from. The router logs by itself what
-// goes up and down.
+// detail, the later ones, has followMTUs give the kernel's routes a hop's new MTU,
+// and lets datagrams out to where a peer was heard from. The router logs by itself
+// what goes up and down. It never waits for changing: further events would wait for
+// it.
 func (in *instance) onEvent() func(router.Event) {
 	done := make(map[string]bool)
 	return func(e router.Event) {
@@ -128,12 +129,28 @@ func (in *instance) onEvent() func(router.Event) {
 				in.tellService()
 			}
 		case router.EventMTU:
-			in.changing.Lock()
-			in.syncRouteMTUs()
-			in.changing.Unlock()
+			select {
+			case in.mtuChanged <- struct{}{}:
+			default: // one waits already
+			}
 		case router.EventRoam:
 			in.roamed(e)
 		}
+	}
+}
+
+// followMTUs gives the kernel's routes the hops' new MTUs, those of a change that
+// is under way once it is in force.
+func (in *instance) followMTUs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-in.mtuChanged:
+		}
+		in.changing.Lock()
+		in.syncRouteMTUs()
+		in.changing.Unlock()
 	}
 }
 
@@ -161,6 +178,7 @@ func (in *instance) syncRouteMTUs() {
 	for hop, mtu := range now {
 		if err := in.host.SetRouteMTU(hop, mtu); err != nil {
 			in.log.Warn("routes keep their MTU", "hop", hop, "mtu", mtu, "err", err)
+			continue // it is tried again with the next change
 		}
 		in.routeMTUs[hop] = mtu
 	}

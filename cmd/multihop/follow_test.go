@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -142,5 +143,62 @@ func TestFollowClock(t *testing.T) {
 	}
 	if _, err := fetchPage(ctx, client, deep, time.Time{}); err != nil {
 		t.Errorf("after the sleep: %v", err)
+	}
+}
+
+// Who is told of events never waits for a change that is under way; the routes'
+// MTUs do.
+func TestEventMTUDoesNotWait(t *testing.T) {
+	in := newInstance("mh9", nil, new(progress), slog.New(slog.DiscardHandler))
+	in.changing.Lock()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		tell := in.onEvent()
+		tell(router.Event{Kind: router.EventMTU, Hop: "entry", MTU: 1300})
+		tell(router.Event{Kind: router.EventMTU, Hop: "exit", MTU: 1240})
+	}()
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		t.Error("an event waits for a change")
+	}
+	if len(in.mtuChanged) != 1 {
+		t.Errorf("%d tokens, want 1", len(in.mtuChanged))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.followMTUs(ctx)
+	}()
+	for deadline := time.Now().Add(5 * time.Second); len(in.mtuChanged) != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody takes the token")
+		}
+	}
+	in.changing.Unlock()
+	cancel()
+	<-ended
+}
+
+// runRouter runs r with a plan, to the end of the test.
+func runRouter(t *testing.T, r *router.Router, plan *router.Plan) {
+	t.Helper()
+	dev, _, err := netstack.CreateNetTUN(plan.Addrs, nil, plan.MTU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.SetTUN(tun.Queue(dev)), r.Apply(t.Context(), plan)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = r.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	for deadline := time.Now().Add(10 * time.Second); len(r.Status().Hops) < len(plan.Hops); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the router does not run")
+		}
 	}
 }

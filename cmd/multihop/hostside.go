@@ -46,10 +46,8 @@ func (in *instance) prepare(ctx context.Context) (*desired, error) {
 	}
 	d.warnings = append(warnings, d.warnings...)
 	d.needs = needs(c) // before the folder is left
-	if peer, ok := sshPeer(); ok {
-		if err := in.guardSession(d, peer); err != nil {
-			return nil, err
-		}
+	if err := in.guardSession(d, sshPeers()); err != nil {
+		return nil, err
 	}
 	in.progress.plan(in.name, d)
 	return d, in.order.settle()
@@ -67,17 +65,21 @@ func (in *instance) nameFree() error {
 	return err
 }
 
-// guardSession refuses to cut the SSH session with peer; the zero Addr: there is
-// none.
-func (in *instance) guardSession(d *desired, peer netip.Addr) error {
-	if !peer.IsValid() || in.bare {
+// guardSession refuses to cut the SSH session with any of peers.
+func (in *instance) guardSession(d *desired, peers []netip.Addr) error {
+	if in.bare {
 		return nil
 	}
-	mend, err := in.host.Cuts(d.host, peer)
-	if err == nil && mend != "" {
-		err = fmt.Errorf("this would cut your SSH session from %s: %s", peer, mend)
+	for _, peer := range peers {
+		mend, err := in.host.Cuts(d.host, peer)
+		if err != nil {
+			return err
+		}
+		if mend != "" {
+			return fmt.Errorf("this would cut the SSH session from %s: %s", peer, mend)
+		}
 	}
-	return err
+	return nil
 }
 
 // tellHost puts what is desired of the host in force there. After an error the

@@ -59,7 +59,8 @@ type instance struct {
 	uapi     map[string]*uapi.Server // by hop
 	serving  sync.WaitGroup          // uapi
 
-	routeMTUs map[string]int // of the kernel's routes, by hop; guarded by changing
+	routeMTUs  map[string]int // of the kernel's routes, by hop; guarded by changing
+	mtuChanged chan struct{}  // a token: a hop has another one
 
 	mu      sync.Mutex
 	force   *desired // what is in force; nil: nothing yet
@@ -75,6 +76,8 @@ func newInstance(name string, o *order, p *progress, log *slog.Logger) *instance
 		uapi:    make(map[string]*uapi.Server),
 		begun:   make(chan struct{}),
 		ended:   make(chan struct{}),
+
+		mtuChanged: make(chan struct{}, 1),
 	}
 	in.uplink = &uplink{tun: name, routeTo: in.routeTo}
 	in.names = &names{
@@ -249,6 +252,10 @@ func (in *instance) serve(life context.Context) error {
 	})
 	g.Go(func() error {
 		in.follow(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		in.followMTUs(ctx)
 		return nil
 	})
 	g.Go(func() error {

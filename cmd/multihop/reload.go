@@ -13,7 +13,7 @@ import (
 
 // Reload implements control.Instance: it reads the files again and puts what
 // they say in force. After an error what was in force still is.
-func (in *instance) Reload(ctx context.Context, ssh netip.Addr) (control.Reloaded, error) {
+func (in *instance) Reload(ctx context.Context, ssh []netip.Addr) (control.Reloaded, error) {
 	return in.change(ctx, "reload", func(ctx context.Context) (*desired, error) {
 		next, err := in.reread(ctx)
 		if err == nil {
@@ -54,21 +54,48 @@ func (in *instance) replace(ctx context.Context, before, next *desired) error {
 	if hostFirst {
 		slices.Reverse(steps)
 	}
-	for i, step := range steps {
+	where := in.endpoints(before.conf.Config.Hops)
+	for _, step := range steps {
 		if err := step(ctx, next); err != nil {
-			for _, done := range steps[:i+1] {
-				err = errors.Join(err, done(context.WithoutCancel(ctx), before))
-			}
-			return err
+			back := *before
+			back.host.Endpoints = where
+			return errors.Join(err, in.goBack(context.WithoutCancel(ctx), &back, steps))
 		}
 	}
 	in.setForce(next)
-	in.routeMTUs = plannedMTUs(next.plan)
-	in.syncRouteMTUs()
+	in.toldOf(next)
 	if err := in.syncUAPI(next.plan); err != nil {
 		in.warn(fmt.Sprintf("a new hop is no interface for wg: %v", err))
 	}
 	return nil
+}
+
+// goBack takes all steps to what is in force, whichever of them failed: a step that
+// did may have changed the mark, or let endpoints out, before it.
+func (in *instance) goBack(ctx context.Context, back *desired, steps []func(context.Context, *desired) error) error {
+	var errs []error
+	for _, step := range steps {
+		errs = append(errs, step(ctx, back))
+	}
+	in.toldOf(back)
+	return errors.Join(errs...)
+}
+
+// toldOf brings the host, which was just told of what is in force, to what the
+// router has found out meanwhile: d has the MTUs that were planned, and the
+// endpoints that peers had when it was worked out.
+func (in *instance) toldOf(d *desired) {
+	in.routeMTUs = plannedMTUs(d.plan)
+	in.syncRouteMTUs()
+	moved := slices.DeleteFunc(in.endpoints(d.conf.Config.Hops), func(e netip.AddrPort) bool {
+		return slices.Contains(d.host.Endpoints, e)
+	})
+	if len(moved) == 0 {
+		return
+	}
+	if err := in.allow(moved); err != nil {
+		in.log.Warn("a peer has moved where nothing may be sent", "endpoints", moved, "err", err)
+	}
 }
 
 // applyRouter has the router do what d says.

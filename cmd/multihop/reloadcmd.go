@@ -47,8 +47,7 @@ func reload(ctx context.Context, out io.Writer, dir, arg string, verbose bool) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	ssh, _ := sshPeer()
-	done, err := control.NewClient(dir, name).Reload(ctx, ssh)
+	done, err := control.NewClient(dir, name).Reload(ctx, sshPeers())
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ func (w wgHop) Set(ctx context.Context, lines io.Reader) error {
 	if err != nil {
 		return &router.UAPIError{Code: codeOf(err), Err: fmt.Errorf("hop %s: %w", w.hop, err)}
 	}
+	for _, text := range next.warnings {
+		in.log.Warn(text)
+	}
 	in.log.Info("changed by wg, until the next reload", "hop", w.hop)
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,17 +11,29 @@ import (
 // A session is the connection of an SSH session.
 type session struct{ client, server netip.AddrPort }
 
-// sshPeer returns the address from which the SSH session that this process is
-// called from comes, if it is called from one. sudo keeps that from its child's
-// environment, so those of the processes above are looked at, too. A session whose
-// connection has ended, as in a terminal multiplexer that outlived it, is none.
-func sshPeer() (netip.Addr, bool) {
-	for _, env := range append([][]string{os.Environ()}, environmentsAbove(os.Getppid())...) {
-		if s, ok := sessionIn(env); ok && connected(s) {
-			return s.client.Addr().WithZone(""), true
+// sshPeers returns the addresses from which the SSH session that this process is
+// called from comes, or may come; none: it is not called from one.
+func sshPeers() []netip.Addr {
+	return peersIn(append([][]string{os.Environ()}, environmentsAbove(os.Getppid())...))
+}
+
+// peersIn is sshPeers for the environments of a process and of those above it, for
+// sudo keeps the session from its child's. Where the only sessions are of
+// connections that have ended, a terminal multiplexer has outlived them, and which
+// connection its user has now does not show: it may be any to the same port.
+func peersIn(envs [][]string) (peers []netip.Addr) {
+	for _, env := range envs {
+		s, ok := sessionIn(env)
+		switch {
+		case !ok:
+		case connected(s):
+			return []netip.Addr{s.client.Addr().WithZone("")}
+		default:
+			peers = append(peers, clientsOf(s.server.Port())...)
 		}
 	}
-	return netip.Addr{}, false
+	slices.SortFunc(peers, netip.Addr.Compare)
+	return slices.Compact(peers)
 }
 
 // sessionIn looks for sshd's SSH_CONNECTION: client's address and port, server's

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -61,6 +62,56 @@ func TestConnected(t *testing.T) {
 		s.client = netip.AddrPortFrom(s.client.Addr(), s.client.Port()^1)
 		if connected(s) {
 			t.Errorf("%v is not connected", s)
+		}
+	}
+}
+
+// A multiplexer outlives the session that it was started in: whoever is connected
+// to the same port may be attached to it.
+func TestPeersIn(t *testing.T) {
+	if os.Getenv(inPrivate) != "" {
+		if out, err := exec.Command("ip", "link", "set", "up", "dev", "lo").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	listen := func() (port int) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return l.Addr().(*net.TCPAddr).Port
+	}
+	connect := func(from string, port int) (env []string) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return []string{fmt.Sprintf("SSH_CONNECTION=%s %d 127.0.0.1 %d", from, c.LocalAddr().(*net.TCPAddr).Port, port)}
+	}
+	sshd, quiet := listen(), listen()
+	live := connect("127.0.0.3", sshd)
+	connect("127.0.0.2", sshd)
+	connect("127.0.0.2", sshd)
+	ended := []string{fmt.Sprintf("SSH_CONNECTION=192.0.2.7 50022 127.0.0.1 %d", sshd)}
+	alone := []string{fmt.Sprintf("SSH_CONNECTION=192.0.2.7 50022 127.0.0.1 %d", quiet)}
+	for _, tt := range []struct {
+		name string
+		envs [][]string
+		want string
+	}{
+		{"none", [][]string{{"HOME=/root"}, nil}, "[]"},
+		{"live", [][]string{live}, "[127.0.0.3]"},
+		{"above", [][]string{{"HOME=/root"}, live}, "[127.0.0.3]"},
+		{"ended", [][]string{ended}, "[127.0.0.2 127.0.0.3]"},
+		{"ended, twice", [][]string{ended, ended}, "[127.0.0.2 127.0.0.3]"},
+		{"ended, and live above", [][]string{ended, live}, "[127.0.0.3]"},
+		{"ended, and nobody is there", [][]string{alone}, "[]"},
+	} {
+		if got := fmt.Sprint(peersIn(tt.envs)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }

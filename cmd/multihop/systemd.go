@@ -28,21 +28,28 @@ func (s service) notify(assignments ...string) {
 	}
 }
 
-// watchdog tells systemd, twice in each period of the unit's WatchdogSec, that
-// the process lives, when alive says so within a quarter of it. It ends with ctx.
+// looksPerPeriod is how often alive is asked in a period of the unit's
+// WatchdogSec. systemd kills the process after a period without an answer, so what
+// is only slow, as a lookup that times out, may cost several.
+const looksPerPeriod = 6
+
+// watchdog asks alive looksPerPeriod times in each period of the unit's
+// WatchdogSec, and tells systemd that the process lives when it says so before the
+// next time. It ends with ctx.
 func (s service) watchdog(ctx context.Context, alive func(context.Context) error) {
 	period, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || period <= 0 {
 		return
 	}
-	tick := time.NewTicker(period / 2)
+	every := period / looksPerPeriod
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			within, cancel := context.WithTimeout(ctx, period/4)
+			within, cancel := context.WithTimeout(ctx, every)
 			err := alive(within)
 			cancel()
 			switch {

@@ -62,36 +62,49 @@ func TestService(t *testing.T) {
 	}
 }
 
-// The watchdog is told of twice a period, while the process answers in time.
+// A look that fails does not keep systemd waiting for the most of a period; a
+// lasting hang does, for good.
 func TestWatchdog(t *testing.T) {
 	next := notifySocket(t)
-	t.Setenv("WATCHDOG_USEC", "100000")
+	const period = 900 * time.Millisecond
+	t.Setenv("WATCHDOG_USEC", fmt.Sprint(period.Microseconds()))
 	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
 	ctx, cancel := context.WithCancel(t.Context())
+	s := service{slog.New(slog.DiscardHandler)}
 	asked, ended := 0, make(chan struct{})
 	go func() {
-		service{slog.New(slog.DiscardHandler)}.watchdog(ctx, func(ctx context.Context) error {
+		s.watchdog(ctx, func(ctx context.Context) error {
 			asked++
 			switch asked {
-			case 1:
+			case 1, 4:
+				return nil
+			case 2:
 				return errors.New("something hangs")
-			case 2: // hangs itself
-				<-ctx.Done()
-				return ctx.Err()
 			}
-			return nil
+			<-ctx.Done() // hangs itself
+			return ctx.Err()
 		})
 		close(ended)
 	}()
-	for range 3 {
+	var told [2]time.Time
+	for i := range told {
 		if got := next(); got != "WATCHDOG=1" {
 			t.Errorf("told %q", got)
 		}
+		told[i] = time.Now()
 	}
+	if gap := told[1].Sub(told[0]); gap > period*3/4 {
+		t.Errorf("told after %v of %v, for two looks in vain", gap, period)
+	}
+	time.Sleep(period)
 	cancel()
 	<-ended
-	if asked < 5 {
-		t.Errorf("told 3 times that it lives, having looked %d times, 2 of them in vain", asked)
+	s.status("the end")
+	if got := next(); got != "STATUS=the end" {
+		t.Errorf("told %q while it hangs", got)
+	}
+	if asked < 7 {
+		t.Errorf("looked %d times in two periods", asked)
 	}
 }
 

@@ -125,18 +125,18 @@ func (c *Client) Apply(ctx context.Context, profile string, o ApplyOptions) (Rel
 	return r, c.ask(ctx, http.MethodPost, "/apply", query, profile, &r)
 }
 
-// Reload has the instance read its configuration again. ssh is the far end of
-// the SSH session that the caller is in, which must not be cut; the zero Addr: in
-// none.
-func (c *Client) Reload(ctx context.Context, ssh netip.Addr) (Reloaded, error) {
+// Reload has the instance read its configuration again. ssh are the far ends that
+// the SSH session which the caller is in may have, none of which must be cut;
+// empty: in none.
+func (c *Client) Reload(ctx context.Context, ssh []netip.Addr) (Reloaded, error) {
 	var r Reloaded
 	return r, c.ask(ctx, http.MethodPost, "/reload", sshQuery(ssh), "", &r)
 }
 
-func sshQuery(ssh netip.Addr) url.Values {
+func sshQuery(ssh []netip.Addr) url.Values {
 	query := make(url.Values)
-	if ssh.IsValid() {
-		query.Set("ssh", ssh.String())
+	for _, a := range ssh {
+		query.Add("ssh", a.String())
 	}
 	return query
 }

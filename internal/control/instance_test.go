@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ type obedient struct {
 	reload   error
 	undo     error
 	reloaded Reloaded
-	ssh      netip.Addr
+	ssh      []netip.Addr
 	text     string
 	o        ApplyOptions
 }
@@ -31,7 +32,7 @@ func (o *obedient) Apply(_ context.Context, text string, opts ApplyOptions) (Rel
 	return o.reloaded, o.reload
 }
 
-func (o *obedient) Reload(_ context.Context, ssh netip.Addr) (Reloaded, error) {
+func (o *obedient) Reload(_ context.Context, ssh []netip.Addr) (Reloaded, error) {
 	o.ssh = ssh
 	return o.reloaded, o.reload
 }
@@ -47,18 +48,18 @@ func TestReload(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	o := &obedient{fixed: sample(), reloaded: Reloaded{Changes: []string{"[#] ip route del 10.0.0.0/8"}, Warnings: []string{"w"}}}
 	c := NewClient(serve(t, o), "mh0")
-	ssh := netip.MustParseAddr("192.0.2.9")
+	ssh := []netip.Addr{netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")}
 	got, err := c.Reload(t.Context(), ssh)
-	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || o.ssh != ssh {
+	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || !slices.Equal(o.ssh, ssh) {
 		t.Errorf("Reload: %v, for %v\n%s", err, o.ssh, d)
 	}
 	opts := ApplyOptions{DryRun: true, SSH: ssh}
 	got, err = c.Apply(t.Context(), "[Hop]\n", opts)
-	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || o.text != "[Hop]\n" || o.o != opts {
+	if d := cmp.Diff(o.reloaded, got); d != "" || err != nil || o.text != "[Hop]\n" || !o.o.DryRun || !slices.Equal(o.o.SSH, ssh) {
 		t.Errorf("Apply: %v, of %q, %+v\n%s", err, o.text, o.o, d)
 	}
 	o.reload = errors.New("exit.conf:3: Address: none")
-	if _, err := c.Reload(t.Context(), netip.Addr{}); err == nil || err.Error() != "mh0: exit.conf:3: Address: none" {
+	if _, err := c.Reload(t.Context(), nil); err == nil || err.Error() != "mh0: exit.conf:3: Address: none" {
 		t.Errorf("a reload that fails: %v", err)
 	}
 }

@@ -183,21 +183,26 @@ func TestPlan(t *testing.T) {
 	c := fullConfig()
 	c.DNS.Servers = []netip.Addr{netip.MustParseAddr("10.64.0.1")}
 	must(t, netlink.LinkDel(link(t, "mh0"))) // it need not be made yet
-	plan, err := h.Plan(c)
+	plan, err := h.Plan(c, 0)
 	must(t, err)
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("Plan made the directory of the journals")
 	}
 	addTUN(t, "mh0")
 	before := told(t)
-	again, err := h.Plan(c)
+	again, err := h.Plan(c, len(plan))
 	must(t, err)
+	few, err := h.Plan(c, len(plan)-1)
+	must(t, err)
+	if want := append(slices.Clone(plan[:len(plan)-1]), "... and more"); !slices.Equal(few, want) {
+		t.Errorf("no more than %d lines: %q", len(plan)-1, few)
+	}
 	sameState(t, before)
 	apply(t, h, c)
 	if !slices.Equal(plan, done) || !slices.Equal(again, done) {
 		t.Errorf("plan\n%s\ndone\n%s", strings.Join(plan, "\n"), strings.Join(done, "\n"))
 	}
-	if rest, err := h.Plan(c); len(rest) > 0 || err != nil {
+	if rest, err := h.Plan(c, 0); len(rest) > 0 || err != nil {
 		t.Errorf("after Apply: %q, %v", rest, err)
 	}
 	must(t, h.Close())

@@ -54,12 +54,6 @@ func (c cover) has(p netip.Prefix) bool {
 	return i >= 0 && within(p, c[i])
 }
 
-// overlaps reports whether some address of p is in the set.
-func (c cover) overlaps(p netip.Prefix) bool {
-	i, _ := slices.BinarySearchFunc(c, p.Masked(), comparePrefixes)
-	return i < len(c) && c[i].Overlaps(p) || i > 0 && c[i-1].Overlaps(p)
-}
-
 // within reports whether every address of p is in q.
 func within(p, q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) }
 

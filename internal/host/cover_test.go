@@ -54,16 +54,6 @@ func TestCover(t *testing.T) {
 	if len(set) != 5 {
 		t.Errorf("set %v", set)
 	}
-	for _, p := range parse("10.0.0.0/8", "10.0.0.0/7", "10.200.0.0/16", "11.0.0.0/8", "192.0.2.0/24", "192.0.2.128/26", "192.0.2.200/32",
-		"192.0.2.127/32", "2001:db8::/32", "2001:db8::/31", "2001:dba::/32", "::/0", "0.0.0.0/0", "255.0.0.0/8", "0.0.0.0/32") {
-		overlaps := false
-		for _, q := range list {
-			overlaps = overlaps || q.Overlaps(p)
-		}
-		if got := set.overlaps(p); got != overlaps {
-			t.Errorf("overlaps(%s) = %v", p, got)
-		}
-	}
 	for p, want := range map[string]bool{"10.0.0.0/8": true, "10.0.0.0/7": false, "10.64.0.0/10": true, "192.0.2.0/24": false,
 		"192.0.2.64/26": true, "2001:db8::/32": true, "2001:db8::/31": false} {
 		if got := set.has(netip.MustParsePrefix(p)); got != want {

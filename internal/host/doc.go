@@ -47,5 +47,9 @@
 // metric is an error. A table given by number gets routes and guards and no
 // rules, as with wg-quick. Routes and rules have the protocol [Protocol].
 //
+// Of a TUN without IPv6 (an MTU under 1280, or disabled) there are the guards
+// alone, in whatever table: its packets are rejected, also when the host gets IPv6
+// later.
+//
 // Linux only so far. Elsewhere every function fails with ErrUnsupported.
 package host

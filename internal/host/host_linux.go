@@ -85,9 +85,10 @@ func (h *Host) Choose(c *Config) error {
 	return h.wrap(err)
 }
 
-// Plan returns what Apply would do, one line per change, "[#] ip ...". It does
-// nothing, not even what Choose does.
-func (h *Host) Plan(c Config) (lines []string, err error) {
+// Plan returns what Apply would do, one line per change, "[#] ip ...": no more
+// than limit lines, after which comes "... and more"; 0: all. It does nothing, not
+// even what Choose does.
+func (h *Host) Plan(c Config, limit int) (lines []string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := *h.journal
@@ -104,6 +105,9 @@ func (h *Host) Plan(c Config) (lines []string, err error) {
 	steps, _, err := h.steps(&c, false)
 	for _, s := range steps {
 		lines = append(lines, h.lines(s)...)
+		if limit > 0 && len(lines) > limit {
+			return append(lines[:limit], "... and more"), nil
+		}
 	}
 	return lines, h.wrap(err)
 }

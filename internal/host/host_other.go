@@ -20,7 +20,7 @@ func New(string, *Options) (*Host, error) { return nil, unsupported("addresses a
 func (*Host) Choose(*Config) error { return unsupported("firewall marks") }
 
 // Plan fails.
-func (*Host) Plan(Config) ([]string, error) { return nil, unsupported("addresses and routes") }
+func (*Host) Plan(Config, int) ([]string, error) { return nil, unsupported("addresses and routes") }
 
 // Apply fails.
 func (*Host) Apply(context.Context, Config) (warnings []string, err error) {

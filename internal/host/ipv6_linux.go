@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
-	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // minIPv6MTU is the least MTU of a link that carries IPv6 (RFC 8200, section 5):
@@ -50,41 +46,15 @@ func (k *kernel) ipv6(c *Config) (ipv6, error) {
 	return ipv6{}, nil
 }
 
-// withoutIPv6 decides what it means that the TUN has no IPv6: a warning where it
-// is only missing, an error where the host's own routes would then take packets
-// that were to enter the tunnel.
-func (h *Host) withoutIPv6(c *Config, l layout, v6 ipv6) error {
-	if !c.wantsIPv6() {
-		return nil
-	}
-	if l.policy {
+// withoutIPv6 warns of what it means that the TUN has no IPv6.
+func (h *Host) withoutIPv6(c *Config, l layout, v6 ipv6) {
+	switch {
+	case v6.off == "" || !c.wantsIPv6():
+	case v6.none || l.off:
+		h.k.warn("%s: IPv6 addresses and routes are left out", v6.off)
+	default:
 		h.k.warn("%s: IPv6 packets into the tunnel are rejected", v6.off)
-		return nil
 	}
-	if !l.off {
-		other, err := h.k.overlapping(newCover(slices.Collect(c.each())), l.table)
-		if err != nil {
-			return err
-		}
-		if other.IsValid() {
-			return fmt.Errorf("%s, so packets to prefixes that are to enter the tunnel would leave in clear by the host's route %s", v6.off, other)
-		}
-	}
-	h.k.warn("%s: IPv6 addresses and routes are left out", v6.off)
-	return nil
-}
-
-// overlapping returns an IPv6 route of the host's own that takes some of set; the
-// zero Prefix: none.
-func (k *kernel) overlapping(set cover, table uint32) (found netip.Prefix, err error) {
-	err = k.routes(table, func() { found = netip.Prefix{} }, func(r *hostRoute) {
-		a := r.prefix().Addr()
-		local := a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsLoopback()
-		if a.Is6() && !local && r.proto != Protocol && r.what == unix.RTN_UNICAST && set.overlaps(r.prefix()) {
-			found = r.prefix()
-		}
-	})
-	return found, err
 }
 
 // wantsIPv6 reports whether IPv6 matters at all.

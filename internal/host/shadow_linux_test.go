@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -73,7 +74,6 @@ func TestApplyRefuses(t *testing.T) {
 		{"no such TUN", nil, func() Config { c := config(); c.Name = "mh9"; return c }, "not the TUN"},
 		{"TUN not made", func(t *testing.T) { must(t, netlink.LinkDel(link(t, "mh0"))) }, func() Config { return config() }, "not found"},
 		{"MTU", nil, func() Config { c := config("10.0.0.0/8"); c.MTU, c.Addrs = 40, c.Addrs[:1]; return c }, "MTU 40"},
-		{"no room for IPv6, which would leave in clear", nil, func() Config { c := config("2001:db8:20::/48"); c.MTU = 1200; return c }, "in clear"},
 		{"table", nil, func() Config { c := config(); c.Table = "main"; return c }, "the number of a table"},
 		{"the table local", nil, func() Config { c := config(); c.Table = "255"; return c }, "the number of a table"},
 	}
@@ -96,7 +96,7 @@ func TestApplyRefuses(t *testing.T) {
 }
 
 // Where the TUN has no IPv6, only that is missing; what would have entered it is
-// rejected if our table has it.
+// rejected.
 func TestApplyWithoutIPv6(t *testing.T) {
 	disable := func(t *testing.T) {
 		must(t, os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0))
@@ -109,7 +109,8 @@ func TestApplyWithoutIPv6(t *testing.T) {
 		warning   string
 		want, not string
 	}{
-		{"disabled", disable, splitConfig, 1412, "IPv6 is disabled", "10.20.0.0/16 dev mh0", "fd00::2"},
+		{"disabled", disable, splitConfig, 1412, "IPv6 is disabled", "unreachable 2001:db8:20::/48 dev lo", "fd00::2"},
+		{"small MTU", nil, splitConfig, 1200, "too small for IPv6", "unreachable 2001:db8:20::/48 dev lo", "fd00::2"},
 		{"small MTU on a host without IPv6", func(t *testing.T) { must(t, netlink.LinkSetDown(link(t, "eth0"))) },
 			splitConfig, 1200, "too small for IPv6", "10.20.0.0/16 dev mh0", "fd00::2"},
 		{"disabled, everything", disable, fullConfig, 1412, "IPv6 is disabled", "unreachable default dev lo table 52820", "fd00::2"},
@@ -136,6 +137,56 @@ func TestApplyWithoutIPv6(t *testing.T) {
 			}
 			must(t, h.Close())
 			sameState(t, before)
+		})
+	}
+}
+
+// Where the TUN has no IPv6, nothing that was to enter it leaves in clear when the
+// host gets IPv6 later.
+func TestIPv6ComesLater(t *testing.T) {
+	noRoom := func(c Config) Config { c.MTU = 1200; return c }
+	killSwitch := func(c Config) Config { c.KillSwitch = On; return c }
+	table := func(c Config) Config { c.Table = "4711"; return c }
+	tests := []struct {
+		name    string
+		config  Config
+		disable bool
+		guard   string
+		direct  string // the way out of what was not to enter the TUN
+	}{
+		{"small MTU", noRoom(splitConfig()), false, "unreachable 2001:db8:20::/48 dev lo proto 109 metric 3", "eth0"},
+		{"disabled", splitConfig(), true, "unreachable 2001:db8:20::/48 dev lo proto 109 metric 3", "eth0"},
+		{"kill switch", killSwitch(noRoom(splitConfig())), false, "unreachable 2001:db8:20::/48 dev lo proto 109 metric 3", "eth0"},
+		{"table of our own", noRoom(fullConfig()), false, "unreachable default dev lo table 52820", ""},
+		{"table of our own, disabled", fullConfig(), true, "unreachable default dev lo table 52820", ""},
+		{"table by number", table(noRoom(splitConfig())), false, "unreachable 2001:db8:20::/48 dev lo table 4711", "eth0"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			needTools(t)
+			newHost(t)
+			const inside, outside = "2001:db8:20::9", "2620:fe::9"
+			wantWayOut(t, inside, 0, "eth0") // what is to be seen, if it leaves in clear
+			run(t, "ip -6 route del default")
+			if tt.disable {
+				must(t, os.WriteFile("/proc/sys/net/ipv6/conf/mh0/disable_ipv6", []byte("1"), 0))
+			}
+			if tt.config.Table != "" { // somebody else's rule
+				run(t, "ip -6 rule add priority 100 lookup "+tt.config.Table)
+			}
+			h := openHost(t, t.TempDir())
+			apply(t, h, tt.config)
+			watch(t, h)
+			run(t, "ip -6 route add default via 2001:db8::1 dev eth0")
+			wantWayOut(t, inside, 0, "")
+			time.Sleep(2 * settling) // Watch follows
+			wantWayOut(t, inside, 0, "")
+			if is, _, _ := strings.Cut(told(t), "# nft"); !strings.Contains(is, tt.guard) {
+				t.Errorf("want %q:\n%s", tt.guard, is)
+			}
+			wantWayOut(t, outside, 0, tt.direct)
+			must(t, h.Close())
+			wantWayOut(t, inside, 0, "eth0")
 		})
 	}
 }

@@ -41,7 +41,7 @@ func TestNetns(t *testing.T) {
 			var done []string
 			h := netnsHost(t, dir, func(l string) { done = append(done, l) })
 			c := fullConfig()
-			plan, err := h.Plan(c)
+			plan, err := h.Plan(c, 0)
 			must(t, err)
 			if found, err := h.Exists(); found || err != nil {
 				t.Errorf("Exists: %v, %v", found, err)

@@ -22,12 +22,10 @@ func (h *Host) want(c *Config) (*state, error) {
 		return nil, errors.New("a default route or kill switch without a mark on the sockets: see Choose")
 	}
 	a, err := h.around(c, l)
-	if err == nil && a.v6.off != "" {
-		err = h.withoutIPv6(c, l, a.v6)
-	}
 	if err != nil {
 		return nil, err
 	}
+	h.withoutIPv6(c, l, a.v6)
 	s := &state{around: a}
 	if h.netns != "" && (h.missing || h.journal.index((&namespace{}).key()) >= 0) {
 		s.early = append(s.early, &namespace{h.netns})
@@ -133,10 +131,10 @@ func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 	excluded := func(p netip.Prefix) bool { return l.policy && slices.Contains(c.Exclude, p) }
 	for prefix, r := range c.prefixes() {
 		six := prefix.Addr().Is6()
-		if excluded(prefix) || six && v6.none || six && v6.off != "" && !l.policy {
+		if excluded(prefix) || six && v6.none {
 			continue
 		}
-		add(prefix, unreachable)
+		add(prefix, unreachable) // which needs no IPv6 on the TUN
 		if r.Reject || six && v6.off != "" {
 			continue
 		}

@@ -69,20 +69,42 @@ func NewHandler(s Source, feed *Feed) http.Handler {
 	return mux
 }
 
-// sshOf returns the far end of the SSH session that asks; the zero Addr: none.
-func sshOf(req *http.Request) (netip.Addr, error) {
-	text := req.URL.Query().Get("ssh")
-	if text == "" {
-		return netip.Addr{}, nil
-	}
-	ssh, err := parseAddr(text)
-	if err != nil {
-		return ssh, fmt.Errorf("ssh: %w", err)
+// sshOf returns the far ends that the SSH session which asks may have.
+func sshOf(req *http.Request) (ssh []netip.Addr, err error) {
+	for _, text := range req.URL.Query()["ssh"] {
+		if text == "" {
+			continue
+		}
+		a, err := parseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("ssh: %w", err)
+		}
+		ssh = append(ssh, a)
 	}
 	return ssh, nil
 }
 
+// dryRunOf reports whether a change is only to be foretold: ?dry-run, or
+// ?dry-run=true. A parameter that is misspelt must not mean the change itself.
+func dryRunOf(req *http.Request) (bool, error) {
+	q := req.URL.Query()
+	for name := range q {
+		if name != "dry-run" && name != "ssh" {
+			return false, fmt.Errorf("%q is no parameter: want dry-run, ssh", name)
+		}
+	}
+	if value := q.Get("dry-run"); value != "" && value != "true" {
+		return false, fmt.Errorf("dry-run: %q: want true, or no value", value)
+	}
+	return q.Has("dry-run"), nil
+}
+
 func apply(w http.ResponseWriter, req *http.Request, a Applier) {
+	dry, err := dryRunOf(req)
+	if err != nil {
+		answer(w, http.StatusBadRequest, problem{err.Error()})
+		return
+	}
 	ssh, err := sshOf(req)
 	if err != nil {
 		answer(w, http.StatusBadRequest, problem{err.Error()})
@@ -98,7 +120,7 @@ func apply(w http.ResponseWriter, req *http.Request, a Applier) {
 		return
 	}
 	patient(w)
-	done, err := a.Apply(req.Context(), string(text), ApplyOptions{req.URL.Query().Has("dry-run"), ssh})
+	done, err := a.Apply(req.Context(), string(text), ApplyOptions{dry, ssh})
 	conclude(w, done, err)
 }
 

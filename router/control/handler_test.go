@@ -3,10 +3,12 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,8 +39,8 @@ type instance struct {
 	opts ApplyOptions
 }
 
-func (i *instance) Reload(_ context.Context, ssh netip.Addr) (Changes, error) {
-	i.told += "reload " + ssh.String()
+func (i *instance) Reload(_ context.Context, ssh []netip.Addr) (Changes, error) {
+	i.told += fmt.Sprint("reload ", ssh)
 	return Changes{}, i.err
 }
 
@@ -80,9 +82,13 @@ func TestHandler(t *testing.T) {
 		{"apply that fails", "POST", "/apply", "x", errors.New("route: no"), 500, `{"error":"route: no"}`, "apply x"},
 		{"apply of too much", "POST", "/apply", strings.Repeat("#", maxProfile+1), nil, 413, `{"error":"longer than 1048576 bytes: not a profile"}`, ""},
 		{"apply for no address", "POST", "/apply?ssh=here", "x", nil, 400, `{"error":"ssh: \"here\" is not an address"}`, ""},
-		{"reload", "POST", "/reload", "", nil, 200, `{"changes":`, "reload invalid IP"},
-		{"reload by SSH", "POST", "/reload?ssh=192.0.2.9", "", nil, 200, `{"changes":`, "reload 192.0.2.9"},
+		{"reload", "POST", "/reload", "", nil, 200, `{"changes":`, "reload []"},
+		{"reload by SSH", "POST", "/reload?ssh=192.0.2.9", "", nil, 200, `{"changes":`, "reload [192.0.2.9]"},
+		{"reload by SSH from either", "POST", "/reload?ssh=192.0.2.9&ssh=&ssh=2001:db8::9", "", nil, 200, `{"changes":`, "reload [192.0.2.9 2001:db8::9]"},
+		{"reload for an address and none", "POST", "/reload?ssh=192.0.2.9&ssh=here", "", nil, 400, `{"error":"ssh: `, ""},
 		{"reload for no address", "POST", "/reload?ssh=here", "", nil, 400, `{"error":"ssh: `, ""},
+		{"a misspelt parameter", "POST", "/apply?dry_run", "x", nil, 400, `"dry_run\" is no parameter`, ""},
+		{"dry-run that is none", "POST", "/apply?dry-run=false", "x", nil, 400, `dry-run: `, ""},
 		{"stop", "POST", "/stop", "", nil, 200, `{}`, "stop"},
 		{"a change of what is asked", "POST", "/status", "", nil, 405, "", ""},
 		{"apply by GET", "GET", "/apply", "", nil, 405, "", ""},
@@ -101,7 +107,7 @@ func TestHandler(t *testing.T) {
 		})
 	}
 	in := new(instance)
-	if ask(NewHandler(in, nil), "POST", "/apply?dry-run&ssh=192.0.2.9", "x"); in.opts != (ApplyOptions{true, netip.MustParseAddr("192.0.2.9")}) {
+	if ask(NewHandler(in, nil), "POST", "/apply?dry-run&ssh=192.0.2.9", "x"); !in.opts.DryRun || !slices.Equal(in.opts.SSH, []netip.Addr{netip.MustParseAddr("192.0.2.9")}) {
 		t.Errorf("%+v", in.opts)
 	}
 	for _, target := range []string{"/apply", "/reload", "/stop"} { // of what is only asked

@@ -25,8 +25,8 @@ type Applier interface {
 
 // ApplyOptions are the query of /apply.
 type ApplyOptions struct {
-	DryRun bool       // only say what would change
-	SSH    netip.Addr // as of Instance.Reload
+	DryRun bool         // only say what would change
+	SSH    []netip.Addr // as of Instance.Reload
 }
 
 // An Instance can besides be told what to do.
@@ -34,9 +34,9 @@ type Instance interface {
 	Source
 
 	// Reload reads the configuration again and puts it in force. After an error
-	// the one before stays in force. ssh is the far end of the SSH session that
-	// asks, which must not be cut; the zero Addr: there is none.
-	Reload(ctx context.Context, ssh netip.Addr) (Changes, error)
+	// the one before stays in force. ssh are the far ends that the SSH session
+	// which asks may have, none of which must be cut; empty: there is no session.
+	Reload(ctx context.Context, ssh []netip.Addr) (Changes, error)
 
 	// Stop ends the instance, and returns once everything is undone, or cannot
 	// be.

@@ -115,8 +115,8 @@ func TestService(t *testing.T) {
 		from := time.Now()
 		time.Sleep(3*watchdogPeriod + watchdogPeriod/4)
 		told := m.since(from, "WATCHDOG=1")
-		if len(told) < 5 || len(told) > 8 {
-			t.Errorf("told of %d times in 3 periods, want two a period", len(told))
+		if len(told) < 12 || len(told) > 20 {
+			t.Errorf("told of %d times in 3 periods, want six a period", len(told))
 		}
 		for k := 1; k < len(told); k++ {
 			if gap := told[k].at.Sub(told[k-1].at); gap > watchdogPeriod*3/4 {

@@ -71,7 +71,8 @@ func TestSSH(t *testing.T) {
 		{"from a site", site, nil, "Exclude = 203.0.113.9"},
 		{"from an excluded site", site, []string{"--exclude", "203.0.113.0/24"}, ""},
 		{"from a site, IPv6", site6, nil, "Exclude = 2001:db8:99::9"},
-		{"of a session that has ended", gone, nil, ""},
+		{"in a multiplexer whose session has ended", gone, nil, "Exclude = 203.0.113.9"},
+		{"of a session that has ended", strings.TrimSuffix(gone, " 22") + " 2222", nil, ""},
 	} {
 		t.Run("up "+f.name, func(t *testing.T) {
 			i := n.Chain(t, "mh0", files(r), f.args...)
@@ -91,6 +92,7 @@ func TestSSH(t *testing.T) {
 		says                string // "": not refused
 	}{
 		{"from a site", site, split, hops, "Exclude = 203.0.113.9"},
+		{"in a multiplexer whose session has ended", gone, split, hops, "Exclude = 203.0.113.9"},
 		{"from a site that is excluded", site, split, "Exclude = 203.0.113.9\n" + hops, ""},
 		{"from the LAN", lan, hops, "LAN = deny\n" + hops, "LAN = allow"},
 	} {
