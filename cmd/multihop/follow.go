@@ -171,11 +171,13 @@ func (in *instance) syncRouteMTUs() {
 	}
 	now := make(map[string]int)
 	for _, h := range in.router.Status().Hops {
-		if h.MTU != in.routeMTUs[h.Name] {
-			now[h.Name] = h.MTU
-		}
+		now[h.Name] = h.MTU
 	}
+	addGroups(now, d.plan)
 	for hop, mtu := range now {
+		if mtu == in.routeMTUs[hop] {
+			continue
+		}
 		if err := in.host.SetRouteMTU(hop, mtu); err != nil {
 			in.log.Warn("routes keep their MTU", "hop", hop, "mtu", mtu, "err", err)
 			continue // it is tried again with the next change
@@ -190,7 +192,24 @@ func plannedMTUs(plan *router.Plan) map[string]int {
 	for _, h := range plan.Hops {
 		out[h.Name] = h.MTU
 	}
+	addGroups(out, plan)
 	return out
+}
+
+// addGroups adds to the MTUs of hops those of groups, whose routes have that of
+// their smallest hop, whichever serves.
+func addGroups(mtus map[string]int, plan *router.Plan) {
+	for _, g := range plan.Groups {
+		least := 0
+		for _, name := range g.Hops {
+			if mtu, ok := mtus[name]; ok && (least == 0 || mtu < least) {
+				least = mtu
+			}
+		}
+		if least > 0 {
+			mtus[g.Name] = least
+		}
+	}
 }
 
 // roamed lets datagrams out to where the peer of a hop on the host's network
