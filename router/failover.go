@@ -165,8 +165,15 @@ func (r *Router) probe(h *hop, via *ping) {
 		h.ping(via)
 		return
 	}
-	p := h.port.Load()
-	if p == nil || !h.probing.CompareAndSwap(false, true) {
+	if p := h.port.Load(); p != nil {
+		r.shake(h, p, false)
+	}
+}
+
+// shake begins a handshake with each peer of a hop: every 5 s at most, unless it is
+// to be anew, for a hop without a session. It does not wait.
+func (r *Router) shake(h *hop, p *port, anew bool) {
+	if !h.probing.CompareAndSwap(false, true) {
 		return
 	}
 	r.goroutines.Add(1)
@@ -175,7 +182,10 @@ func (r *Router) probe(h *hop, via *ping) {
 		defer h.probing.Store(false)
 		for _, peer := range h.conf().Peers {
 			if q := p.peer(peer.PublicKey); q != nil && h.endpointNow(peer.PublicKey).IsValid() {
-				_ = q.SendHandshakeInitiation(false) // every 5 s at most; wireguard-go logs
+				if anew {
+					q.ExpireCurrentKeypairs() // there are none; it may ask again at once
+				}
+				_ = q.SendHandshakeInitiation(false) // wireguard-go logs
 			}
 		}
 	}()

@@ -23,7 +23,7 @@ func (r *Router) renewHandshakes(t *table) {
 		via := h.via()
 		if p := h.port.Load(); p != nil && via != nil && !h.isDown() &&
 			h.polled.Load().inVain(r, time.Unix(0, p.seeker.asked.Load()), via.polled.Load().latest(), now) {
-			r.renew(h, p)
+			r.shake(h, p, true)
 		}
 	}
 }
@@ -54,22 +54,3 @@ func (p *poll) latest() (at time.Time) {
 
 // alive reports whether there may be a session with one of the peers.
 func (p *poll) alive(now time.Time) bool { return now.Sub(p.latest()) < device.RejectAfterTime }
-
-// renew begins a handshake with each peer of a hop, though it asked less than 5 s
-// ago. It does not wait.
-func (r *Router) renew(h *hop, p *port) {
-	if !h.probing.CompareAndSwap(false, true) {
-		return
-	}
-	r.goroutines.Add(1)
-	go func() { // until the last message is sent, or the hop is released
-		defer r.goroutines.Done()
-		defer h.probing.Store(false)
-		for _, peer := range h.conf().Peers {
-			if q := p.peer(peer.PublicKey); q != nil && h.endpointNow(peer.PublicKey).IsValid() {
-				q.ExpireCurrentKeypairs() // there are none; it may ask again at once
-				_ = q.SendHandshakeInitiation(false)
-			}
-		}
-	}()
-}
