@@ -29,7 +29,7 @@ func (t *tree) groups() (groups []router.Group) {
 		if !x.group {
 			continue
 		}
-		g := router.Group{Name: x.name, Probe: x.probe}
+		g := router.Group{Name: x.name, Probe: x.probe, Quiet: x.pace[0], Patience: x.pace[1], Return: x.pace[2]}
 		for _, m := range x.members {
 			g.Hops = append(g.Hops, m.name)
 		}

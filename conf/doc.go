@@ -59,6 +59,9 @@
 //   - Group: the group that this hop belongs to. Its routes are those of all its
 //     hops together, or the AllowedIPs that all of them have.
 //   - Probe: an address behind the hops of a group, pinged to see their health.
+//   - Quiet, Patience, Return: after how many seconds a group's active hop that is
+//     not heard is probed, and given up; and a preferred one takes over again. See
+//     router.Group.
 //   - MTU: instead of the file's.
 //   - Fragment: yes lets the hop's link fragment.
 //

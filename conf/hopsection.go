@@ -20,8 +20,9 @@ func hopFields() []field {
 		{"OnDown", true, (*parser).setOnDown},
 		{"Group", true, (*parser).setGroup},
 		{"Probe", true, (*parser).setProbe},
-		{"Fragment", true, (*parser).setFragment},
 	}
+	fields = append(fields, paceFields()...)
+	fields = append(fields, field{"Fragment", true, (*parser).setFragment})
 	for _, f := range interfaceFields() {
 		if slices.Contains(inlineKeys(), f.key) {
 			fields = append(fields, f)

@@ -40,6 +40,7 @@ type hopSpec struct {
 	fragment Choice
 	onDown   string     // "reject", "drop", or a hop's or group's name
 	probe    netip.Addr // not valid: none
+	pace     pace
 }
 
 // A routeSpec is one entry of Routes.

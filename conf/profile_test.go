@@ -67,7 +67,11 @@ func outline(c *Instance) (out []string) {
 		out = append(out, s)
 	}
 	for _, g := range c.Config.Groups {
-		out = append(out, "group "+g.Name+": "+strings.Join(g.Hops, ", "))
+		s := "group " + g.Name + ": " + strings.Join(g.Hops, ", ")
+		if g.Quiet+g.Patience+g.Return > 0 {
+			s += fmt.Sprintf("; pace %v, %v, %v", g.Quiet, g.Patience, g.Return)
+		}
+		out = append(out, s)
 	}
 	for _, r := range c.Config.Routes {
 		s := r.Hop + "=" + r.Prefix.String()
@@ -180,9 +184,9 @@ func TestLoadProfile(t *testing.T) {
 		},
 		{
 			name: "a group of files",
-			text: "[Hop]\nName = out\nConfig = se-got.conf, us-nyc.conf\nOnDown = drop\n" + "[Hop]\nVia = out\nConfig = corp.conf\n",
+			text: "[Hop]\nName = out\nConfig = se-got.conf, us-nyc.conf\nOnDown = drop\nQuiet = 3\nPatience = 8\nReturn = 120\n" + "[Hop]\nVia = out\nConfig = corp.conf\n",
 			want: []string{
-				"se-got", "us-nyc", "corp via out", "group out: se-got, us-nyc",
+				"se-got", "us-nyc", "corp via out", "group out: se-got, us-nyc; pace 3s, 8s, 2m0s",
 				"out=0.0.0.0/0, dropped", "corp=10.20.0.0/16", "corp=10.30.0.0/16",
 				"left out ::/0 of se-got: not every hop of out has it",
 			},

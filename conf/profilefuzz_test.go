@@ -16,7 +16,7 @@ func FuzzProfile(f *testing.F) {
 	const tree = hopEntry + hopExit + hopCorp
 	for _, s := range []string{
 		tree, "[Interface]\nDNS = exit, 10.20.0.1 via corp, a.b lan.\nPostUp = a # b\nTable = 7\nExclude = 10.0.0.0/8 # c\n" + tree + "Routes = 10.20.0.0/16\nOnDown = exit",
-		"[Hop]\nName=g\nConfig = se-got.conf, us-nyc.conf\nProbe = 192.0.2.1\nOnDown = drop\n[Hop]\nVia=g,se-got\nConfig=corp.conf\nFragment=yes\nMTU=1280",
+		"[Hop]\nName=g\nConfig = se-got.conf, us-nyc.conf\nProbe = 192.0.2.1\nQuiet = 3\nOnDown = drop\n[Hop]\nVia=g,se-got\nConfig=corp.conf\nFragment=yes\nMTU=1280",
 		"[Hop]\nGroup=g\nConfig=us-nyc.conf\n[Hop]\nGroup=g\nName=b\nConfig=se-got.conf\nRoutes=none\n",
 		"[Hop]\nName = a\nPrivateKey = " + testPrivate + "\nAddress = 10.0.0.1\n" + testPeer + "AllowedIPs = 0.0.0.0/0\n",
 		"[Hop]\nConfig = " + testPrivate + "\nRoutes = @" + testPrivate + "\n", "[Hop]\nVia = a\nConfig = a\nName = a\n",

@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,6 +26,7 @@ type target struct {
 
 	onDown string     // "reject", "drop", a hop's or group's name; "": reject
 	probe  netip.Addr // of a group; not valid: none
+	pace   pace       // of a group
 
 	underway bool // being placed
 }
@@ -150,7 +150,8 @@ func (t *tree) placeAll() error {
 	return nil
 }
 
-// agree takes OnDown and Probe from one of the hops of x. Others must not differ.
+// agree takes OnDown, Probe and the pace from one of the hops of x. Others must
+// not differ.
 func (t *tree) agree(x *target, h *hopSpec) error {
 	switch on := h.onDown; {
 	case on == "":
@@ -168,7 +169,7 @@ func (t *tree) agree(x *target, h *hopSpec) error {
 	switch {
 	case !h.probe.IsValid():
 	case !x.group:
-		return h.fail(t.path, "Probe", errors.New("only a group is probed: several files in Config, or several [Hop] with one Group"))
+		return h.fail(t.path, "Probe", errNoGroup)
 	case x.probe.IsValid() && x.probe != h.probe:
 		return h.fail(t.path, "Probe", fmt.Errorf("%s, but another hop of %s says %s: keep one", h.probe, x.name, x.probe))
 	case !x.branches[0].allows(single(h.probe)):
@@ -176,5 +177,5 @@ func (t *tree) agree(x *target, h *hopSpec) error {
 	default:
 		x.probe = h.probe
 	}
-	return nil
+	return t.agreePace(x, h)
 }

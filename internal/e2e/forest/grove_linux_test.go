@@ -28,6 +28,7 @@ type grove struct {
 	programs             *e2e.Programs
 	nft                  string // its path
 	dir                  string // of the profile
+	settings             string // of it: lines of [Interface]
 	all                  []*relay
 	hops                 []*hop
 }
@@ -153,6 +154,9 @@ func (r *relay) peers(preshared netlab.Key) []netlab.TunnelPeer {
 func (g *grove) profile(t *testing.T, hops ...*hop) string {
 	t.Helper()
 	var b strings.Builder
+	if g.settings != "" {
+		fmt.Fprintf(&b, "[Interface]\n%s\n", g.settings)
+	}
 	for _, h := range hops {
 		h.write(&b)
 	}
