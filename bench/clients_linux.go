@@ -111,7 +111,7 @@ func (b build) run(l *lab, n *netlab.Lab, h *netlab.Host, p *e2e.Programs, files
 	if program == "" {
 		program = p.Multihop
 	}
-	name := n.Unique("m")
+	name := n.Unique("m" + h.Name[:1])
 	args := append([]string{"run", "--name", name}, files...)
 	for _, r := range routes {
 		args = append(args, "--route", r)

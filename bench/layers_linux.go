@@ -20,9 +20,8 @@ const (
 // deepest is the number of layers that 1500 bytes hold: TCP needs packets of 88.
 const deepest = 23
 
-// A tower is two hosts and a wire, with WireGuard inside WireGuard between
-// them: on the server a wireguard-go per layer, on the client what is measured.
-// Layer 0 is the wire; layer k has the network 10.100.k.0/24.
+// A tower is two hosts and a wire, with WireGuard inside WireGuard between them,
+// by what is measured. Layer 0 is the wire; layer k has the network 10.100.k.0/24.
 type tower struct {
 	*netlab.Lab
 	client, server *netlab.Host
@@ -35,9 +34,7 @@ type tower struct {
 
 func layerAddr(k int, host byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 100, byte(k), host}) }
 
-func (t *tower) endpoint(k int) netip.AddrPort {
-	return netip.AddrPortFrom(layerAddr(k-1, 1), uint16(51820+k))
-}
+func port(k int) uint16 { return uint16(51820 + k) }
 
 func (t *tower) mtu(k int) int {
 	if t.fragments {
@@ -46,7 +43,7 @@ func (t *tower) mtu(k int) int {
 	return wireMTU - k*layerCost
 }
 
-// newTower builds the hosts and the server's side of n layers.
+// newTower builds the hosts, and keys for n layers.
 func newTower(l *lab, p *e2e.Programs, n int, fragments bool) *tower {
 	t := &tower{Lab: netlab.New(l), programs: p, fragments: fragments, clientKeys: make([]netlab.Key, n+1), serverKeys: make([]netlab.Key, n+1)}
 	t.client, t.server = t.Host("client"), t.Host("server")
@@ -58,55 +55,64 @@ func newTower(l *lab, p *e2e.Programs, n int, fragments bool) *tower {
 	}
 	for k := 1; k <= n; k++ {
 		t.clientKeys[k], t.serverKeys[k] = netlab.NewKey(), netlab.NewKey()
-		t.server.StartTunnel(l, p.WireGuardGo, netlab.TunnelConfig{
-			Name: t.Unique(fmt.Sprintf("s%d", k)), PrivateKey: t.serverKeys[k], ListenPort: t.endpoint(k).Port(), MTU: t.mtu(k),
-			Addrs:  []netip.Prefix{netip.PrefixFrom(layerAddr(k, 1), 32)},
-			Routes: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)},
-			Peers:  []netlab.TunnelPeer{{PublicKey: t.clientKeys[k].Public(), AllowedIPs: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)}}},
-		})
 	}
 	t.server.ServeTarget(l)
 	t.sink = startSink(l, t.server)
 	return t
 }
 
-// nested starts n wireguard-go processes on the client, each inside the one
-// before.
-func (t *tower) nested(l *lab, n int) *client {
+// An end is one side of every layer.
+type end struct {
+	host  *netlab.Host
+	side  byte // the last of its addresses' bytes
+	keys  []netlab.Key
+	peers []netlab.Key
+}
+
+func (t *tower) near() end { return end{t.client, 2, t.clientKeys, t.serverKeys} }
+func (t *tower) far() end  { return end{t.server, 1, t.serverKeys, t.clientKeys} }
+
+// across is the other end's address in a layer, whose endpoint is its address in
+// the layer below.
+func (e end) across(k int) netip.Prefix     { return netip.PrefixFrom(layerAddr(k, 3-e.side), 32) }
+func (e end) endpoint(k int) netip.AddrPort { return netip.AddrPortFrom(e.across(k-1).Addr(), port(k)) }
+
+// nested starts n wireguard-go processes at an end, each inside the one before.
+func (t *tower) nested(l *lab, e end, n int) *client {
 	c := new(client)
 	for k := 1; k <= n; k++ {
-		to := []netip.Prefix{netip.PrefixFrom(layerAddr(k, 1), 32)}
-		c.processes = append(c.processes, t.client.StartTunnel(l, t.programs.WireGuardGo, netlab.TunnelConfig{
-			Name: t.Unique(fmt.Sprintf("c%d", k)), PrivateKey: t.clientKeys[k], MTU: t.mtu(k),
-			Addrs: []netip.Prefix{netip.PrefixFrom(layerAddr(k, 2), 32)}, Routes: to,
-			Peers: []netlab.TunnelPeer{{PublicKey: t.serverKeys[k].Public(), Endpoint: t.endpoint(k), AllowedIPs: to}},
+		to := []netip.Prefix{e.across(k)}
+		c.processes = append(c.processes, e.host.StartTunnel(l, t.programs.WireGuardGo, netlab.TunnelConfig{
+			Name: t.Unique(fmt.Sprintf("%s%d", e.host.Name[:1], k)), PrivateKey: e.keys[k], ListenPort: port(k), MTU: t.mtu(k),
+			Addrs: []netip.Prefix{netip.PrefixFrom(layerAddr(k, e.side), 32)}, Routes: to,
+			Peers: []netlab.TunnelPeer{{PublicKey: e.peers[k].Public(), Endpoint: e.endpoint(k), AllowedIPs: to}},
 		}).Process)
 	}
 	return c
 }
 
-// multihop starts a chain of n hops on the client.
-func (t *tower) multihop(l *lab, b build, n int) *client {
+// multihop starts a chain of n hops at an end.
+func (t *tower) multihop(l *lab, b build, e end, n int) *client {
 	dir := l.TempDir()
 	var files []string
 	for k := 1; k <= n; k++ {
-		mtu := 0 // derived from its carrier
-		if k == 1 {
-			mtu = wireMTU - layerCost
-		}
-		file := &e2e.Conf{PrivateKey: t.clientKeys[k], Addrs: []netip.Addr{layerAddr(k, 2)}, MTU: mtu, Peers: []e2e.ConfPeer{{
-			PublicKey: t.serverKeys[k].Public(), Endpoint: t.endpoint(k), AllowedIPs: []string{layerAddr(k, 1).String() + "/32"},
+		file := &e2e.Conf{PrivateKey: e.keys[k], Addrs: []netip.Addr{layerAddr(k, e.side)}, ListenPort: int(port(k)), Peers: []e2e.ConfPeer{{
+			PublicKey: e.peers[k].Public(), Endpoint: e.endpoint(k), AllowedIPs: []string{e.across(k).String()},
 		}}}
+		if k == 1 { // others derive theirs from their carrier's
+			file.MTU = wireMTU - layerCost
+		}
 		files = append(files, file.Write(l, dir, fmt.Sprintf("layer%d.conf", k)))
 	}
 	var flags []string
 	if t.fragments {
 		flags = []string{"--fragment"}
 	}
-	return b.run(l, t.Lab, t.client, t.programs, files, []string{layerAddr(n, 1).String() + "/32"}, flags...)
+	return b.run(l, t.Lab, e.host, t.programs, files, []string{e.across(n).String()}, flags...)
 }
 
-// layers measures towers: multihop's chain and nested wireguard-go.
+// layers measures towers: of multihop's chains, of nested wireguard-go, and of one
+// at the near end and the other at the far one.
 func (r *rounds) layers(section int, counts []int, builds []build, fragments bool) error {
 	if len(counts) == 0 {
 		return nil
@@ -117,9 +123,11 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 	}
 	return inLab(name, func(l *lab) {
 		t := newTower(l, r.o.programs, slices.Max(counts), fragments)
-		subjects := []layered{{"nested wireguard-go", t.nested}}
+		nested := func(l *lab, e end, n int) *client { return t.nested(l, e, n) }
+		subjects := []layered{{"nested wireguard-go", nested, nested}}
 		for _, b := range builds {
-			subjects = append(subjects, layered{b.name, func(l *lab, n int) *client { return t.multihop(l, b, n) }})
+			chain := func(l *lab, e end, n int) *client { return t.multihop(l, b, e, n) }
+			subjects = append(subjects, layered{b.name, chain, chain}, layered{b.name + ", nested far end", chain, nested})
 		}
 		begun := time.Now()
 		for round := range r.o.layerRounds {
@@ -142,9 +150,10 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 	})
 }
 
+// A layered is what runs at either end of a tower.
 type layered struct {
-	name  string
-	start func(l *lab, n int) *client
+	name      string
+	near, far func(l *lab, e end, n int) *client
 }
 
 // layer measures n layers: whether they work (a ping of 32 bytes and a hashed
@@ -154,8 +163,9 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bo
 	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
 	works := 0.0
 	defer func() { r.add(k, "works", "", works) }()
+	defer s.far(l, t.far(), n).stop()
 	begun := time.Now()
-	c := s.start(l, n)
+	c := s.near(l, t.near(), n)
 	defer c.stop()
 	top := layerAddr(n, 1)
 	p, err := newPinger(t.client, top)
@@ -183,7 +193,9 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bo
 		if err != nil {
 			l.Fatal(err)
 		}
-		r.add(k, throughput+map[bool]string{true: " up", false: " down"}[up], "Mbit/s", done.mbps())
+		way := map[bool]string{true: " up", false: " down"}[up]
+		r.add(k, throughput+way, "Mbit/s", done.mbps())
+		r.add(k, retrans+way, "per MiB", float64(done.retrans)/(done.gib()*1024))
 	}
 	r.add(k, peakRSS, "MiB", rss(c.pids(), "VmHWM"))
 }

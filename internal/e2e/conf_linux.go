@@ -25,7 +25,7 @@ type Conf struct {
 type ConfPeer struct {
 	PublicKey    netlab.Key
 	PresharedKey netlab.Key
-	Endpoint     netip.AddrPort
+	Endpoint     netip.AddrPort // not valid: none
 	AllowedIPs   []string
 	Keepalive    int
 }
@@ -63,7 +63,9 @@ func (c *Conf) String() string {
 			fmt.Fprintf(&b, "PresharedKey = %s\n", p.PresharedKey.Base64())
 		}
 		fmt.Fprintf(&b, "AllowedIPs = %s\n", strings.Join(p.AllowedIPs, ", "))
-		fmt.Fprintf(&b, "Endpoint = %v\n", p.Endpoint)
+		if p.Endpoint.IsValid() {
+			fmt.Fprintf(&b, "Endpoint = %v\n", p.Endpoint)
+		}
 		if p.Keepalive != 0 {
 			fmt.Fprintf(&b, "PersistentKeepalive = %d\n", p.Keepalive)
 		}
