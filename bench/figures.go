@@ -73,7 +73,7 @@ func (r *record) figures(subjects []string) []figure {
 				ratio(name+", throughput / nested"+way, at(3, name, throughput+way, "Mbit/s", who), at(3, name, throughput+way, "Mbit/s", "nested wireguard-go"), n.must, n.aim, true)
 			}
 		}
-		ratio("two hops, RTT idle / nested", at(2, "two hops", "RTT idle p50", "ms", who), at(2, "two hops", "RTT idle p50", "ms", "nested wireguard-go"), 0.8, 0.7, false)
+		ratio("two hops, RTT idle / nested", at(2, "idle", "RTT p50", "ms", who), at(2, "idle", "RTT p50", "ms", "nested wireguard-go"), 0.8, 0.7, false)
 		for _, n := range []int{8, 12, 16, 19, 22} {
 			name := fmt.Sprintf("%d layers", n)
 			ratio(name+", RTT / nested", at(3, name, "RTT p50", "ms", who), at(3, name, "RTT p50", "ms", "nested wireguard-go"), 0.3, 0.2, false)

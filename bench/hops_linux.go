@@ -48,9 +48,6 @@ func (r *rounds) hops(section int, name string, subjects []subject, target netip
 			k := key{Section: section, Case: name, Subject: s.name}
 			t.ready(l, c, target)
 			r.add(k, "from start to answer", "ms", time.Since(begun).Seconds()*1000)
-			idle := t.rtts(l, target, r.o.pingTime)
-			r.add(k, "RTT idle p50", "ms", percentile(idle, 0.5))
-			r.add(k, "RTT idle p99", "ms", percentile(idle, 0.99))
 			t.warm(l, c, target)
 			for _, up := range []bool{n%2 == 0, n%2 != 0} { // neither way always profits
 				r.transfer(l, t, c, k, target, up, 1)

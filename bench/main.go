@@ -160,6 +160,10 @@ func (r *rounds) sections() error {
 		case 1:
 			errs = append(errs, r.hops(1, "one hop", one, near()))
 		case 2:
+			both := r.until
+			r.until = time.Now().Add(time.Until(both) / 4)
+			errs = append(errs, r.idle(2, one, two))
+			r.until = both
 			errs = append(errs, r.hops(2, "two hops", two, far()))
 		case 3:
 			plain := slices.DeleteFunc(slices.Clone(o.layers), func(n int) bool { return n > deepest })
