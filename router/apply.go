@@ -66,6 +66,9 @@ func (r *Router) applyLocked(plan *Plan) error {
 	r.table.Store(next)
 	r.refreshFar(next) // and again: somebody may just have done so for the old one
 	r.quiesce(old)
+	for _, g := range old.groups {
+		g.keep(next.group(g.cfg.Name))
+	}
 	r.refreshMTUs(next)
 	if !r.unsettled {
 		settle(lost(old, next, changes))
@@ -208,17 +211,11 @@ func without(all, keep []*hop) []*hop {
 }
 
 // quiesce returns when no batch is under way that began with the table before
-// the current one.
+// the current one. A TUN reader that waits for room in a ring is let wait: that
+// is how a busy hop slows down those who send, and it ends within stallWait.
 func (r *Router) quiesce(old *table) {
-	r.hurried.Store(true)
-	for _, h := range old.order {
-		if p := h.port.Load(); p != nil {
-			p.in.Wake() // the TUN reader may wait for it
-		}
-	}
 	r.routing.Lock()
-	r.hurried.Store(r.isClosing())
-	r.routing.Unlock()
+	r.routing.Unlock() //nolint:staticcheck // waiting for the reader is the purpose
 	for _, h := range old.order {
 		if p := h.port.Load(); p != nil {
 			p.writes.Lock()

@@ -146,6 +146,28 @@ func (p *Plan) checkCarrier(h *Hop) error {
 	return nil
 }
 
+// An inside is a UDP port inside a hop's tunnel.
+type inside struct {
+	carrier string
+	port    uint16
+}
+
+// checkPort checks that no hop of those in taken has the port of h inside a
+// carrier that h may come to, and adds h.
+func (p *Plan) checkPort(h *Hop, taken map[inside]string) error {
+	if h.ListenPort == 0 {
+		return nil
+	}
+	for _, carrier := range p.members(h.Via) {
+		at := inside{carrier.Name, h.ListenPort}
+		if other := taken[at]; other != "" {
+			return &ConfigError{Hop: h.Name, Field: "ListenPort", Err: fmt.Errorf("%d is that of hop %s, which %s may carry, too", h.ListenPort, other, carrier.Name)}
+		}
+		taken[at] = h.Name
+	}
+	return nil
+}
+
 // reaches reports, as an error that calls the hop who, why it cannot carry packets
 // to a.
 func (h *Hop) reaches(a netip.Addr, who string) error {

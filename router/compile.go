@@ -29,9 +29,10 @@ func Compile(cfg Config) (*Plan, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	ports := make(map[inside]string)
 	for i := range p.cfg.Hops {
 		h := &p.cfg.Hops[i]
-		errs = append(errs, p.checkCarrier(h), p.deriveMTU(h))
+		errs = append(errs, p.checkCarrier(h), p.checkPort(h, ports), p.deriveMTU(h))
 	}
 	if err := errors.Join(errs...); err != nil { // routes depend on MTUs
 		return nil, err

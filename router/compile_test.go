@@ -148,6 +148,19 @@ func TestCompileErrors(t *testing.T) {
 		{"endpoint outside the carrier's AllowedIPs", func(c *Config) {
 			c.Hops[entry].Peers[0].AllowedIPs = prefixes("192.0.2.0/28", "203.0.113.0/24", "::/0")
 		}, "hop exit: Peers[0].Endpoint: 192.0.2.20 is outside the AllowedIPs of its carrier entry, which would drop what is sent there"},
+		{"two ports inside a carrier", func(c *Config) {
+			third := c.Hops[exit]
+			third.Name, third.ListenPort, c.Hops[exit].ListenPort = "third", 51820, 51820
+			c.Hops = append(c.Hops, third)
+		}, "hop third: ListenPort: 51820 is that of hop exit, which entry may carry, too"},
+		{"two ports inside a hop of a group", func(c *Config) {
+			third, entry2 := c.Hops[exit], c.Hops[0]
+			entry2.Name, entry2.PrivateKey = "entry2", fixedKey(9)
+			third.Name, third.ListenPort, third.Via, c.Hops[exit].ListenPort = "third", 51820, "entry2", 51820
+			c.Hops[exit].Via = "in"
+			c.Hops = append(c.Hops, entry2, third)
+			c.Groups = []Group{{Name: "in", Hops: []string{"entry", "entry2"}}}
+		}, "hop third: ListenPort: 51820 is that of hop exit, which entry2 may carry, too"},
 		{"endpoint of a family that the carrier has not", func(c *Config) {
 			c.Hops[entry].Addrs = addrs("10.1.0.2")
 			c.Hops[exit].Peers[0].Endpoint = "[2001:db8::20]:51820"

@@ -27,8 +27,11 @@ func (r *Router) failOver(t *table) {
 // look brings the health of a hop up to date.
 func (g *group) look(h *hop, now time.Time) {
 	x := g.past.of(h)
-	if g.cfg.Probe.IsValid() && (x.ping == nil || x.ping.to != g.cfg.Probe) {
+	if x.ping != nil && x.ping.to != g.cfg.Probe {
 		h.unping(x.ping)
+		x.ping = nil
+	}
+	if x.ping == nil && g.cfg.Probe.IsValid() {
 		x.ping = h.newPing(g.cfg.Probe)
 	}
 	x.look(h, g.cfg, now)
@@ -42,9 +45,9 @@ func (g *group) watch(now time.Time) []*hop {
 	active := g.active.Load()
 	x := g.past.of(active.hop)
 	var probed []*hop
-	add := func(h *hop) {
+	add := func(h *hop, returns bool) {
 		y := g.past.of(h)
-		if !y.expect(h, g.cfg, now) {
+		if !y.expect(h, g.cfg, now) && !(returns && y.askAgain(h, g.cfg, now)) {
 			return
 		}
 		probed = append(probed, h)
@@ -54,7 +57,7 @@ func (g *group) watch(now time.Time) []*hop {
 			}
 		}
 	}
-	add(active.hop)
+	add(active.hop, false)
 	all := active.hop.isDown() || !x.doubt.IsZero() && now.Sub(x.doubt) >= min(briefDoubt, g.cfg.Patience/2)
 	preferred := true
 	for _, v := range g.views {
@@ -62,9 +65,9 @@ func (g *group) watch(now time.Time) []*hop {
 		case v == active:
 			preferred = false
 		case all || preferred:
-			add(v.hop)
+			add(v.hop, preferred)
 		default:
-			g.past.of(v.hop).rest()
+			g.past.of(v.hop).rest(g.cfg, now)
 		}
 	}
 	return probed
@@ -80,7 +83,7 @@ func (g *group) choose(now time.Time) (next *view, why string) {
 	}
 	if x.silent(g.cfg) {
 		for _, v := range g.views {
-			if y := g.past.of(v.hop); v != active && !v.hop.isDown() && y.heard.After(x.doubt) {
+			if y := g.past.of(v.hop); v != active && !v.hop.isDown() && y.doubt.IsZero() && y.heard.After(x.doubt) {
 				return v, "hop " + active.hop.name + ": " + x.silentReason(active.hop, g.cfg)
 			}
 		}
@@ -93,15 +96,14 @@ func (g *group) choose(now time.Time) (next *view, why string) {
 		if v == active {
 			break
 		}
-		y := g.past.of(v.hop)
-		if !v.hop.isDown() && !y.good.IsZero() && now.Sub(y.good) >= y.hold(g.cfg) {
+		if y := g.past.of(v.hop); y.isDue(v.hop, g.cfg, now) && !y.asked.IsZero() && y.heard.After(y.asked) {
 			return v, "hop " + v.hop.name + " is preferred, and answers again"
 		}
 	}
 	return nil, ""
 }
 
-// best returns the first hop that is not down and was heard lately, else the
+// best returns the first hop that is not down and is known to be good, else the
 // first that is not down; nil: all are.
 func (g *group) best(active *view) *view {
 	var up *view
@@ -109,7 +111,7 @@ func (g *group) best(active *view) *view {
 		if v == active || v.hop.isDown() {
 			continue
 		}
-		if x := g.past.of(v.hop); !x.good.IsZero() {
+		if x := g.past.of(v.hop); !x.good.IsZero() && x.doubt.IsZero() {
 			return v
 		}
 		if up == nil {
@@ -136,7 +138,7 @@ func (r *Router) switchTo(g *group, next *view, why string) {
 	if x := g.past.of(was.hop); was.hop.isDown() || x.silent(g.cfg) {
 		x.relapse++
 	}
-	g.past.of(next.hop).rest()
+	g.past.of(next.hop).rest(g.cfg, time.Now())
 	g.past.mu.Unlock()
 	r.log.Warn("another hop serves", "group", g.cfg.Name, "hop", next.hop.name, "was", was.hop.name, "reason", why)
 	r.emit(Event{Kind: EventFailover, Group: g.cfg.Name, Hop: next.hop.name, Was: was.hop.name, Reason: why})

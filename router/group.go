@@ -84,6 +84,19 @@ func (p *groupPast) of(h *hop) *health {
 	return p.health[h]
 }
 
+// keep ends the pings of hops that next, the same group of a later table, does not
+// have, and forgets them; nil: there is none.
+func (g *group) keep(next *group) {
+	g.past.mu.Lock()
+	defer g.past.mu.Unlock()
+	for h, x := range g.past.health {
+		if next == nil || !slices.ContainsFunc(next.views, func(v *view) bool { return v.hop == h }) {
+			h.unping(x.ping)
+			delete(g.past.health, h)
+		}
+	}
+}
+
 // A GroupStatus is the state of a failover group.
 type GroupStatus struct {
 	Name   string         `json:"name"`
@@ -106,7 +119,7 @@ type Health string
 
 // The states of health.
 const (
-	HealthUnknown Health = "unknown" // nothing was heard and nothing expected yet
+	HealthUnknown Health = "unknown" // nothing was heard lately, and nothing expected
 	HealthGood    Health = "good"    // heard lately
 	HealthDoubt   Health = "doubt"   // it was probed and is not heard yet, or its carrier is in doubt
 	HealthSilent  Health = "silent"  // it does not answer, though its carrier does

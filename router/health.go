@@ -10,6 +10,7 @@ type health struct {
 	heard   time.Time     // when its peer was last heard or, where there is a Probe, what is behind it
 	good    time.Time     // since when it has been heard without doubt; zero: it is not
 	doubt   time.Time     // since when it has been probed in vain; zero: it is not
+	asked   time.Time     // when it was last probed because it may take over again
 	counted time.Time     // when silence was last added to
 	silence time.Duration // of doubt, while its carriers were heard
 	why     string        // why its silence does not count
@@ -91,9 +92,9 @@ func (h *hop) blame(since, now time.Time) string {
 }
 
 // expect reports whether the hop must be probed, and puts it in doubt then: it
-// was not heard for long.
+// was not heard for long, or is in doubt.
 func (x *health) expect(h *hop, g *Group, now time.Time) bool {
-	if h.isDown() || now.Sub(x.heard) < g.Quiet {
+	if h.isDown() || x.doubt.IsZero() && now.Sub(x.heard) < g.Quiet {
 		return false
 	}
 	if x.doubt.IsZero() {
@@ -102,8 +103,30 @@ func (x *health) expect(h *hop, g *Group, now time.Time) bool {
 	return true
 }
 
-// rest forgets the doubts about a hop that nothing is expected of.
-func (x *health) rest() { x.doubt, x.silence, x.why = time.Time{}, 0, "" }
+// isDue reports whether a preferred hop has been good for long enough to take over
+// again.
+func (x *health) isDue(h *hop, g *Group, now time.Time) bool {
+	return !h.isDown() && x.doubt.IsZero() && !x.good.IsZero() && now.Sub(x.good) >= x.hold(g)
+}
+
+// askAgain reports whether a preferred hop that is due must be probed: what was
+// heard from it may be as old as Quiet. It is in doubt until it answers.
+func (x *health) askAgain(h *hop, g *Group, now time.Time) bool {
+	if !x.isDue(h, g, now) || now.Sub(x.asked) < answerTime {
+		return false
+	}
+	x.asked, x.doubt, x.counted = now, now, now
+	return true
+}
+
+// rest forgets the doubts about a hop that nothing is expected of, and in time
+// that it was good.
+func (x *health) rest(g *Group, now time.Time) {
+	x.doubt, x.silence, x.why = time.Time{}, 0, ""
+	if now.Sub(x.heard) > g.Quiet+answerTime {
+		x.good = time.Time{}
+	}
+}
 
 func (x *health) silent(g *Group) bool { return !x.doubt.IsZero() && x.silence >= g.Patience }
 
@@ -116,7 +139,7 @@ func (x *health) state(h *hop, g *Group) (Health, string) {
 		return HealthSilent, x.silentReason(h, g)
 	case !x.doubt.IsZero() && !x.heard.IsZero() || x.why != "":
 		return HealthDoubt, x.why
-	case x.heard.IsZero():
+	case x.good.IsZero():
 		return HealthUnknown, ""
 	}
 	return HealthGood, ""
