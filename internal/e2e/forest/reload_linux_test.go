@@ -14,14 +14,14 @@ import (
 
 const (
 	loadPort = 7001
-	loadRate = 4 << 20 // bytes a second of each connection: so that nothing is lost by itself
+	loadRate = 4 << 20 // bytes a second of each connection that is paced
 
 	// window is how long retransmissions are counted, with reloads and without.
 	window = 3 * time.Second
 )
 
 // A load is a TCP connection from the client to a site that is always full, one
-// way.
+// way, if need be at a pace.
 type load struct {
 	name           string
 	client, server net.Conn
@@ -46,7 +46,7 @@ func (g *grove) serveLoads(t *testing.T) <-chan net.Conn {
 }
 
 // load starts one, which ends with the test.
-func (g *grove) load(t *testing.T, taken <-chan net.Conn, name string, to, from netip.Addr, up bool) *load {
+func (g *grove) load(t *testing.T, taken <-chan net.Conn, name string, to, from netip.Addr, up, paced bool) *load {
 	t.Helper()
 	l := &load{name: name, done: make(chan struct{})}
 	err := g.client.Do(func() (err error) {
@@ -65,8 +65,10 @@ func (g *grove) load(t *testing.T, taken <-chan net.Conn, name string, to, from 
 		source, sink = sink, source
 	}
 	l.sender = source.(*net.TCPConn)
-	if err := netlab.Pace(l.sender, loadRate); err != nil {
-		t.Fatal(err)
+	if paced {
+		if err := netlab.Pace(l.sender, loadRate); err != nil {
+			t.Fatal(err)
+		}
 	}
 	go func() {
 		defer close(l.done)
@@ -108,9 +110,14 @@ func resent(t *testing.T, loads []*load, f func()) map[*load]int {
 }
 
 // TestReloadUnderLoad: a profile gains and loses hops and routes, and hops change
-// their keys, while TCP fills other routes. Those have nothing to send again that
-// they would not have had anyway.
+// their keys, while TCP uses other routes, at a pace or as fast as it goes. Those
+// have nothing to send again that they would not have had anyway.
 func TestReloadUnderLoad(t *testing.T) {
+	t.Run("paced", func(t *testing.T) { reloadUnderLoad(t, true) })
+	t.Run("full", func(t *testing.T) { reloadUnderLoad(t, false) })
+}
+
+func reloadUnderLoad(t *testing.T, paced bool) {
 	g := newGrove(t)
 	base := g.hop("base", "", g.relay("base"))
 	stay := g.hop("stay", "base", g.relay("stay"))
@@ -138,7 +145,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for n, h := range map[int]*hop{1: base, 2: stay} {
 		for _, a := range site(n).Both() {
 			up := a.Is4() == (h == base)
-			loads = append(loads, g.load(t, taken, fmt.Sprintf("%s, %v, up %v", h.name, a, up), a, h.addrs.Of(a), up))
+			loads = append(loads, g.load(t, taken, fmt.Sprintf("%s, %v, up %v", h.name, a, up), a, h.addrs.Of(a), up, paced))
 		}
 	}
 	time.Sleep(time.Second)
