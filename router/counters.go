@@ -44,6 +44,7 @@ const (
 	dropLinkFull     // the link's queue was full
 	dropLinkFragment // a fragment of a link's datagram that did not become whole
 	dropLinkICMP     // an ICMP error about a link's datagram
+	dropLinkClosed   // for a link that was closed a moment ago
 	dropNoTUN        // no TUN is set
 	dropTUNWrite     // the TUN refused the batch, or a part of it: at most so many
 
@@ -87,6 +88,7 @@ func (d reason) String() string {
 		dropLinkFull:      "link_full",
 		dropLinkFragment:  "link_fragment",
 		dropLinkICMP:      "link_icmp",
+		dropLinkClosed:    "link_closed",
 		dropNoTUN:         "no_tun",
 		dropTUNWrite:      "tun_write",
 		dropDeviceOut:     "device_out",

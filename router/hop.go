@@ -30,6 +30,7 @@ type hop struct {
 
 	port       atomic.Pointer[port] // of the running device; nil: it does not run
 	sockets    atomic.Pointer[sockets]
+	closed     atomic.Pointer[closedLinks]
 	socketMu   sync.Mutex                          // serialises changes of sockets
 	pieces     atomic.Pointer[frag.Reassembler]    // of the sockets' datagrams; nil: it never had a socket
 	far        atomic.Pointer[map[netip.Addr]bool] // endpoints of the hops that it carries
@@ -90,6 +91,7 @@ func newHop(r *Router, cfg Hop, via *hop) *hop {
 	h.mtuNow.Store(int32(h.currentMTU()))
 	h.addr4, h.addr6 = families(cfg.Addrs)
 	h.sockets.Store(&sockets{})
+	h.closed.Store(&closedLinks{})
 	h.pings.Store(&pings{})
 	h.pinger = &socket{hop: h, stop: make(chan struct{})}
 	h.far.Store(&map[netip.Addr]bool{})

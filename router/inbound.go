@@ -55,6 +55,9 @@ func (h *hop) deliver(bufs [][]byte, offset int) {
 				}
 			}
 		}
+		if why == dropSpoof && h.wasLink(&a.meta) {
+			why = dropLinkClosed
+		}
 		if why != delivered {
 			a.lost[why]++
 		}

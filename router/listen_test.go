@@ -319,3 +319,32 @@ func TestListenUDPFull(t *testing.T) {
 		t.Errorf("destination %d, want 1", n)
 	}
 }
+
+// TestClosedLink: what was under way for a link that closes is counted as that, and
+// not as a forgery; what is for other ports still is.
+func TestClosedLink(t *testing.T) {
+	d := newDemux(t)
+	from := netip.AddrPortFrom(exitAddr, 51820)
+	count := func(port uint16) (closed, spoof uint64) {
+		drops := &d.entry.hop.drops
+		c, s := drops[dropLinkClosed].Load(), drops[dropSpoof].Load()
+		_, err := d.entry.Write(d.inbound([][]byte{udp(from, netip.AddrPortFrom(d.linkAddr.Addr(), port), make([]byte, 32))}), wgOffset)
+		must(t, err)
+		return drops[dropLinkClosed].Load() - c, drops[dropSpoof].Load() - s
+	}
+	must(t, d.exit.link.Close())
+	if closed, spoof := count(d.linkAddr.Port()); closed != 1 || spoof != 0 {
+		t.Errorf("for the closed link: %d, forged: %d; want 1, 0", closed, spoof)
+	}
+	if closed, spoof := count(d.linkAddr.Port() + 1); closed != 0 || spoof != 1 {
+		t.Errorf("for another port: %d, forged: %d; want 0, 1", closed, spoof)
+	}
+	old := closedLinks{d.linkAddr.Port(): d.r.clock() - int64(closedWait)}
+	d.entry.hop.closed.Store(&old)
+	if closed, spoof := count(d.linkAddr.Port()); closed != 0 || spoof != 1 {
+		t.Errorf("for a link that closed long ago: %d, forged: %d; want 0, 1", closed, spoof)
+	}
+	if next := old.with(7, d.r.clock()); len(next) != 1 || next[7] == 0 {
+		t.Errorf("remembered are %v, want port 7 alone", next)
+	}
+}

@@ -64,6 +64,32 @@ func (s *socket) producer(p *port) *queue.Producer {
 // sockets are those of one hop, by port. Immutable.
 type sockets map[uint16]*socket
 
+// closedLinks are the ports of links of one hop that were closed lately, with the
+// Router.clock of that: what is still under way for them is nobody's forgery.
+// Immutable.
+type closedLinks map[uint16]int64
+
+// closedWait is how long a closed link is remembered.
+const closedWait = 5 * time.Second
+
+// with returns what is remembered at now, and that port besides.
+func (all closedLinks) with(port uint16, now int64) closedLinks {
+	next := closedLinks{port: now}
+	for p, at := range all {
+		if p != port && now-at < int64(closedWait) {
+			next[p] = at
+		}
+	}
+	return next
+}
+
+// wasLink reports whether a packet from the hop is for a link that has just been
+// closed.
+func (h *hop) wasLink(m *packet.Meta) bool {
+	at, ok := (*h.closed.Load())[m.DstPort]
+	return ok && m.Proto == packet.ProtoUDP && m.Dst == h.addr(m.Dst) && h.r.clock()-at < int64(closedWait)
+}
+
 // listen binds a socket to a port of h's tunnel; 0: one is chosen. user is the
 // hop whose link it is, if it is one. A removed hop
 // has no sockets: the error is net.ErrClosed.
@@ -119,6 +145,10 @@ func (s *socket) close() {
 			}
 		}
 		h.sockets.Store(&all)
+		if s.user != nil {
+			next := h.closed.Load().with(s.port, h.r.clock())
+			h.closed.Store(&next)
+		}
 		h.socketMu.Unlock()
 		s.epoch.Add(1)
 		close(s.stop)
