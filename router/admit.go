@@ -47,6 +47,29 @@ func (p *port) admitIn(done <-chan struct{}) bool {
 	return true
 }
 
+// ease waits for a millisecond, and reports that, if a hop inside is behind with what
+// came for it: it is its turn to have the processors. Else a carrier that is itself
+// behind would decrypt what waits in its socket at one go, and the hop inside, which
+// got no processor meanwhile, would lose what its queue does not hold. One that has
+// stood still for a while is not waited for.
+func (p *port) ease() bool {
+	const patience = 20 * time.Millisecond
+	for _, s := range *p.hop.sockets.Load() {
+		if s.user == nil || s.rx.Len() < linkSlots/4 {
+			continue
+		}
+		now := p.hop.r.clock()
+		if released := s.rx.Released(); s.eased.Swap(released) != released {
+			s.moved.Store(now)
+		} else if now-s.moved.Load() > int64(patience) {
+			continue
+		}
+		time.Sleep(time.Millisecond)
+		return true
+	}
+	return false
+}
+
 // probes is how many free buffers of the device are looked at.
 const probes = 4
 

@@ -125,8 +125,9 @@ func afterRetry(err error) error {
 const receiveRetries = 10
 
 // receive wraps a receive function: it waits while the device is full of
-// packets, stamps what it received, and ends only with net.ErrClosed, having
-// told the supervisor if that was not our doing.
+// packets, and a moment if a hop inside is behind; it stamps what it received, and
+// ends only with net.ErrClosed, having told the supervisor if that was not our
+// doing.
 func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.ReceiveFunc {
 	last := 0 // how many buffers the device has replaced, or used up, since
 	return func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
@@ -137,6 +138,7 @@ func (b *meteredBind) receive(fn conn.ReceiveFunc, done <-chan struct{}) conn.Re
 		if !b.port.admitIn(done) {
 			return 0, net.ErrClosed
 		}
+		b.port.ease()
 		odd := 0
 		for failures := 1; ; failures++ {
 			n, err := fn(bufs, sizes, eps)

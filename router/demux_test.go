@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"multihop/internal/frag"
+	"multihop/internal/queue"
 	"multihop/packet"
 )
 
@@ -293,5 +295,38 @@ func TestDemux(t *testing.T) {
 					link, host, tt.link, tt.host, d.entry.hop.drops.snapshot())
 			}
 		})
+	}
+}
+
+// TestEase: a carrier waits for a hop inside that is behind, but neither for one
+// that keeps up, nor for one that stands still.
+func TestEase(t *testing.T) {
+	d := newDemux(t)
+	s := d.exit.link.cur.Load()
+	var p queue.Producer
+	put := func(n int) {
+		v := s.rx.Reserve(&p, n)
+		for i := range v.N {
+			v.Slot(i).SetSize(32)
+		}
+		v.Commit(v.N)
+	}
+	put(linkSlots/4 - 1)
+	if d.entry.ease() {
+		t.Error("waited, though little is behind")
+	}
+	put(linkSlots / 4)
+	if !d.entry.ease() {
+		t.Error("did not wait")
+	}
+	eventually(t, 10*time.Second, "it is not waited for any more", func() bool { return !d.entry.ease() })
+	take := func(n int) { v := s.rx.Peek(n); v.Release(n) }
+	take(1)
+	if !d.entry.ease() {
+		t.Error("did not wait, though it moved again")
+	}
+	take(linkSlots / 4)
+	if d.entry.ease() {
+		t.Error("waited, though it has caught up")
 	}
 }

@@ -41,6 +41,11 @@ type socket struct {
 	stop chan struct{}
 	once sync.Once
 
+	// Of the carrier's port, which waits while rx is far behind: what rx had released
+	// when it looked last, and the Router.clock of when that had changed.
+	eased atomic.Uint64
+	moved atomic.Int64
+
 	epoch atomic.Uint32 // raised when what waits in the ring must not leave any more
 }
 
