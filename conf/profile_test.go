@@ -192,6 +192,24 @@ func TestLoadProfile(t *testing.T) {
 			},
 		},
 		{
+			name:  "a group whose first file has more",
+			text:  "[Hop]\nName = out\nConfig = wide.conf, corp.conf\n",
+			files: map[string]string{"wide.conf": wg("wide", "10.0.0.0/8, 10.30.0.0/16")},
+			want: []string{
+				"wide", "corp", "group out: wide, corp", "out=10.30.0.0/16", "out=10.20.0.0/16",
+				"left out 10.0.0.0/8 of wide: not every hop of out has it",
+			},
+		},
+		{
+			name:  "a group whose first file has less",
+			text:  "[Hop]\nName = out\nConfig = corp.conf, wide.conf\n",
+			files: map[string]string{"wide.conf": wg("wide", "10.0.0.0/8, 10.30.0.0/16")},
+			want: []string{
+				"corp", "wide", "group out: corp, wide", "out=10.20.0.0/16", "out=10.30.0.0/16",
+				"left out 10.0.0.0/8 of wide: not every hop of out has it",
+			},
+		},
+		{
 			name: "a group of hops, one of which carries alone",
 			text: "[Hop]\nName = a\nGroup = out\nConfig = se-got.conf\n" + "[Hop]\nConfig = corp.conf\nVia = a\n" +
 				"[Hop]\nGroup = out\nConfig = us-nyc.conf\nRoutes = 198.51.100.0/24\nProbe = 198.51.100.1\n",

@@ -69,14 +69,17 @@ func (t *tree) branches() (all []*branch) {
 	return all
 }
 
-// derive makes routes of the AllowedIPs that all hops of b have.
+// derive makes routes of the AllowedIPs that all hops of b have, each once,
+// whichever hop names them.
 func (b *branch) derive() (left []LeftOut) {
-	for i, h := range b.hops {
+	seen := make(map[netip.Prefix]bool)
+	for _, h := range b.hops {
 		for _, p := range allowedIPs(h) {
 			switch {
 			case !b.allows(p):
 				left = append(left, LeftOut{p, h.Name, "not every hop of " + b.name + " has it"})
-			case i == 0:
+			case !seen[p]:
+				seen[p] = true
 				b.routes = append(b.routes, p)
 			}
 		}

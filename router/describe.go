@@ -30,7 +30,7 @@ func (p *Plan) describe() {
 		p.MTU = max(p.MTU, h.MTU)
 	}
 	for _, g := range p.cfg.Groups {
-		p.Groups = append(p.Groups, PlanGroup{Name: g.Name, Hops: g.Hops})
+		p.Groups = append(p.Groups, PlanGroup{g.Name, g.Hops, g.Probe, g.Quiet, g.Patience, g.Return})
 	}
 	type key struct {
 		rule planRule
@@ -53,7 +53,7 @@ func (p *Plan) describe() {
 				p.warn("%s through %s will be rejected: %s", route.first(), p.nameTarget(route.Hop), f.reject)
 			}
 			p.Routes = append(p.Routes, PlanRoute{
-				Prefix: route.Prefix, Prefixes: route.Prefixes, Hop: route.Hop, Path: f.path, MTU: f.mtu, Reject: f.reject,
+				Prefix: route.Prefix, Prefixes: route.Prefixes, Hop: route.Hop, OnDown: route.OnDown, Fallback: route.Fallback, Path: f.path, MTU: f.mtu, Reject: f.reject,
 			})
 		}
 	}

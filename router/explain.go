@@ -39,6 +39,12 @@ type Explanation struct {
 	Pieces int            `json:"pieces,omitempty"` // fragments that it is cut into, if it is
 	Drop   string         `json:"drop,omitempty"`   // counter's name if it is not delivered
 	Reason string         `json:"reason,omitempty"`
+
+	// Waits says which hop of the path has no address to send to, and why; "": all
+	// have, or it is dropped. Until there is one nothing is sent: packets wait
+	// inside WireGuard for up to 90 s, then they are device_out, or no_session at
+	// once where a window full of them waits.
+	Waits string `json:"waits,omitempty"`
 }
 
 // An ExplainedHop is one layer of an Explanation.
@@ -51,6 +57,7 @@ type ExplainedHop struct {
 	LatestHandshake time.Time `json:"latest_handshake,omitzero"`
 	Down            bool      `json:"down"`
 	Reason          string    `json:"reason,omitempty"`
+	Waits           string    `json:"waits,omitempty"` // why its peer has no address yet
 }
 
 // Explain says what the data path does with a packet of a flow: it makes one, and
@@ -95,6 +102,12 @@ func (r *Router) Explain(f Flow) Explanation {
 	}
 	if why != delivered {
 		return e.dropped(why, explainDrop(v, &e, why))
+	}
+	for _, x := range e.Path {
+		if x.Waits != "" {
+			e.Waits = "hop " + x.Name + ": " + x.Waits
+			break
+		}
 	}
 	return e
 }

@@ -57,13 +57,27 @@ func (h *hop) explainPeer(x *ExplainedHop, s *HopStatus, a netip.Addr) netip.Add
 		}
 		p := s.Peers[j]
 		x.Endpoint, x.LatestHandshake = p.Endpoint, p.LatestHandshake
-		if p.EndpointError != "" && p.Endpoint == "" && x.Reason == "" {
-			x.Reason = p.EndpointError
+		if p.Endpoint == "" {
+			x.Waits = h.explainWait(&p)
 		}
 		at, _ := netip.ParseAddrPort(p.Endpoint) // else it is invalid
 		return at.Addr()
 	}
 	return netip.Addr{}
+}
+
+// explainWait says why a peer has no address yet; "": a hop that does not run looks
+// no name up.
+func (h *hop) explainWait(p *PeerStatus) string {
+	switch {
+	case p.EndpointName == "":
+		return "its peer has no endpoint, and was not heard yet"
+	case h.port.Load() == nil:
+		return ""
+	case p.EndpointError == "":
+		return "its endpoint " + p.EndpointName + " was not looked up yet"
+	}
+	return "its endpoint " + p.EndpointName + " has no address: " + p.EndpointError
 }
 
 // peering returns what the hop's port knows of its peers, or would if it ran.

@@ -97,31 +97,30 @@ func TestFailover(t *testing.T) {
 		other   string // the group that must not move
 		far     netip.Addr
 		near    netip.Addr
-		exit    int64 // handshakes that the exit may see, at most: none but probes
 		blamed  string
 		why     string
 		probing bool
 	}{
-		{"the entry's process stops", func(p *pair) { p.entry.Stop() }, "in", "out", exitTunnel, entry2Tunnel, 0,
+		{"the entry's process stops", func(p *pair) { p.entry.Stop() }, "in", "out", exitTunnel, entry2Tunnel,
 			"entry", "hop entry: it does not answer handshakes", false},
-		{"the exit's process stops", func(p *pair) { p.exit.Stop() }, "out", "in", siblingTunnel, entryTunnel, 0,
+		{"the exit's process stops", func(p *pair) { p.exit.Stop() }, "out", "in", siblingTunnel, entryTunnel,
 			"exit", "hop exit: it does not answer handshakes, though its carrier entry does", false},
 		{"the exit drops silently", func(p *pair) {
 			p.exit.Outside().Divert(func([]byte) [][]byte { return nil })
-		}, "out", "in", siblingTunnel, entryTunnel, 0, "exit", "hop exit: it does not answer handshakes, though its carrier entry does", false},
+		}, "out", "in", siblingTunnel, entryTunnel, "exit", "hop exit: it does not answer handshakes, though its carrier entry does", false},
 		{"the exit refuses the key", func(p *pair) {
 			p.exit.Stop()
 			must(t, p.exit.Add(memnet.Client{PublicKey: p.cfg.Hops[1].PrivateKey.Public(), PresharedKey: NewPresharedKey(),
 				Addrs: p.cfg.Hops[1].Addrs, AllowedIPs: everything}))
 			must(t, p.exit.Start())
-		}, "out", "in", siblingTunnel, entryTunnel, 0, "exit", "hop exit: it does not answer handshakes, though its carrier entry does", false},
+		}, "out", "in", siblingTunnel, entryTunnel, "exit", "hop exit: it does not answer handshakes, though its carrier entry does", false},
 		{"the exit does not forward", func(p *pair) {
 			p.exit.Inside().Divert(func([]byte) [][]byte { return nil })
-		}, "out", "in", siblingTunnel, entryTunnel, 1 << 30, "exit", "hop exit: 203.0.114.1 does not answer through it, though its carrier entry does", true},
+		}, "out", "in", siblingTunnel, entryTunnel, "exit", "hop exit: 203.0.114.1 does not answer through it, though its carrier entry does", true},
 		{"the exit is taken down", func(p *pair) {
 			p.cfg.Hops[1].Down = true
 			p.apply()
-		}, "out", "in", siblingTunnel, entryTunnel, 0, "", "", false},
+		}, "out", "in", siblingTunnel, entryTunnel, "", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel() // it waits most of the time

@@ -123,6 +123,41 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
+// BenchmarkLookup6 is likewise, of IPv6 addresses, which the trie finds.
+func BenchmarkLookup6(b *testing.B) {
+	for _, c := range crowds {
+		b.Run(c.name, func(b *testing.B) {
+			rnd := rand.New(rand.NewPCG(1, 1))
+			r := New(nil)
+			h := newHop(r, Hop{Name: "h", MTU: 1420, Addrs: addrs("fd00::2")}, nil)
+			seen := make(map[netip.Prefix]bool, c.prefixes)
+			list := make([]netip.Prefix, 0, c.prefixes)
+			for len(list) < c.prefixes {
+				var a [16]byte
+				binary.BigEndian.PutUint64(a[:], 1<<61|rnd.Uint64()>>3) // of 2000::/3
+				if p := netip.PrefixFrom(netip.AddrFrom16(a), 32+rnd.IntN(17)).Masked(); !seen[p] {
+					seen[p] = true
+					list = append(list, p)
+				}
+			}
+			t := tableOf(b, addrs("fd00::1"), []Route{{Prefixes: list, Hop: "h"}}, h)
+			dsts := make([]netip.Addr, c.destined)
+			for i := range dsts {
+				dsts[i] = list[rnd.IntN(len(list))].Addr().Next()
+			}
+			b.ReportAllocs()
+			i, used := 0, cpuTime()
+			for b.Loop() {
+				if v, _ := t.lookup(dsts[i&(len(dsts)-1)]); v == nil {
+					b.Fatal("not found")
+				}
+				i++
+			}
+			b.ReportMetric(float64((cpuTime()-used).Nanoseconds())/float64(i), "cpu-ns/op")
+		})
+	}
+}
+
 // BenchmarkCompile is the cost of a configuration of so many prefixes in one
 // route.
 func BenchmarkCompile(b *testing.B) {

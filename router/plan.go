@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // A Plan is a validated Config: what the operating system must be told before
@@ -34,6 +35,8 @@ type PlanRoute struct {
 	Prefix   netip.Prefix   // invalid: there are only Prefixes
 	Prefixes []netip.Prefix // further ones, as in the Route: do not change them
 	Hop      string         // or group; "": rejects
+	OnDown   Action         // while Hop is down
+	Fallback string         // hop or group, for OnDown == Fallback
 	Path     []string       // hops, outermost (host's network) first; of groups, the preferred ones
 	MTU      int            // the smallest of the hops that may carry its packets
 	Reject   string         // why its packets will be rejected; "": they are not
@@ -41,8 +44,11 @@ type PlanRoute struct {
 
 // A PlanGroup is a failover group.
 type PlanGroup struct {
-	Name string
-	Hops []string // in order of preference
+	Name  string
+	Hops  []string   // in order of preference
+	Probe netip.Addr // not valid: none
+
+	Quiet, Patience, Return time.Duration // as in Group, none of them 0
 }
 
 // A PlanHop is one hop as it will be started.

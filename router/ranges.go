@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/gaissmai/bart"
 )
@@ -59,6 +60,7 @@ func newRanges(t *bart.Table[uint16]) ranges {
 		rule uint16
 	}
 	open := []around{{1 << 32, noRule}}
+	r.cuts = make([]uint64, 0, 2*t.Size4()+1) // as many as there can be
 	r.cut(0, noRule)
 	leave := func(a uint64) { // what ends at a or before
 		for last := len(open) - 1; last > 0 && open[last].end <= a; last-- {
@@ -74,6 +76,9 @@ func newRanges(t *bart.Table[uint16]) ranges {
 		open = append(open, around{a + 1<<(32-p.Bits()), n})
 	}
 	leave(1 << 32)
+	if len(r.cuts) < cap(r.cuts)/4*3 {
+		r.cuts = slices.Clone(r.cuts)
+	}
 
 	blocks := min(max(bits.Len(uint(len(r.cuts)))+1, 8), 16) // as a power of 2
 	r.shift = uint(32 - blocks)

@@ -37,8 +37,8 @@ func (e *UAPIError) ErrorCode() int64 { return e.Code }
 // one hop: it reads lines to the blank one, or to the end, and applies what they
 // say as Apply would, all or nothing, until the next Apply. Routes stay as they
 // are: a set that takes from a hop the AllowedIPs of one of its routes, or of the
-// endpoint of a hop that it carries, or its last peer, is refused, and so is the
-// listen port of a carried hop. The error is a *UAPIError.
+// endpoint of a hop that it carries, or may as one of a group, or its last peer, is
+// refused, and so is the listen port of a carried hop. The error is a *UAPIError.
 func (r *Router) SetUAPI(hop string, lines io.Reader) error {
 	sets, err := readUAPISet(lines)
 	if err == nil {
@@ -125,7 +125,7 @@ func (r *Router) editUAPI(cfg Config, name string, sets []uapiSet) (Config, erro
 			return cfg, err
 		}
 	}
-	if err := r.keepsChildren(h); err != nil {
+	if err := r.keepsChildren(live, h); err != nil {
 		return cfg, &UAPIError{uapiRefused, err}
 	}
 	return cfg, nil
@@ -157,15 +157,21 @@ func (h *hop) isAt(peer Key, at string) bool {
 	return e != nil && (e.seen == at || e.seen == "" && e.addr.String() == at)
 }
 
-// keepsChildren reports, as an error, which hop could not be carried by h any
-// more. Compile knows endpoints that are configured, not those that names have
-// or peers roamed to.
-func (r *Router) keepsChildren(h *Hop) error {
-	for _, child := range r.table.Load().order {
-		if via := child.via(); via == nil || via.name != h.Name {
+// keepsChildren reports, as an error, which hop could not be carried by live any
+// more if that became h; for a hop of a group, whether or not it serves now. Compile
+// knows endpoints that are configured, not those that names have or peers roamed to.
+func (r *Router) keepsChildren(live *hop, h *Hop) error {
+	t := r.table.Load()
+	was := live.conf()
+	for _, child := range t.order {
+		via := child.conf().Via
+		if g := t.group(via); via != h.Name && (g == nil || !slices.Contains(g.cfg.Hops, h.Name)) {
 			continue
 		}
 		for _, a := range child.endpoints() {
+			if was.reaches(a, "") != nil {
+				continue // nor does it now
+			}
 			if err := h.reaches(a, "its carrier"); err != nil {
 				return fmt.Errorf("hop %s: %w", child.name, err)
 			}

@@ -74,6 +74,8 @@ func TestSetUAPI(t *testing.T) {
 		{"no line", "exit", "fwmark\n", -22, "a line without =", nil},
 		{"unknown key", "exit", "colour=red\n", -22, `"colour" is no key of a device`, nil},
 		{"unknown key of a peer", "exit", "public_key=" + exit + "\nfwmark=1\n", -22, `"fwmark" is no key of a peer`, nil},
+		{"a secret alone", "exit", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopq=\n", -22, "a line whose key is none of a device", nil},
+		{"a secret alone, of a peer", "exit", "public_key=" + exit + "\nabcdEFGH0123456789+/=\n", -22, "a line whose key is none of a peer", nil},
 		{"half a key", "exit", "private_key=abcd\n", -22, "private_key: want 64 hexadecimal digits", nil},
 		{"no port", "entry", "listen_port=65536\n", -22, "listen_port: want a number of 16 bits", nil},
 		{"no prefix", "exit", "public_key=" + exit + "\nallowed_ip=here\n", -22, "allowed_ip: want a prefix", nil},
@@ -131,6 +133,29 @@ func TestSetUAPI(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	})
+}
+
+// TestSetUAPIStandby: a set on a hop of a group that does not serve is held to what
+// it may come to carry: where names lead, and where peers roamed to.
+func TestSetUAPIStandby(t *testing.T) {
+	p := newPair(t, false)
+	names := new(nameserver)
+	names.set("exit.example", exitAddr)
+	p.r.opts.Resolve = names.resolve
+	p.cfg.Hops[1].Peers[0].Endpoint = "exit.example:51820"
+	p.start()
+	p.through(t, farNet.Addr().Next(), exitTunnel, 10*time.Second)
+	peer := "public_key=" + Key(p.entry2.PublicKey()).hex() + "\n"
+	for _, tt := range []struct{ name, set, err string }{
+		{"its endpoint is left out", "replace_allowed_ips=true\nallowed_ip=203.0.113.0/24\nallowed_ip=" + siblingAddr.String() + "/32\n",
+			exitAddr.String() + " is outside the AllowedIPs of its carrier entry2"},
+		{"it is in", "replace_allowed_ips=true\nallowed_ip=203.0.113.0/24\nallowed_ip=" + siblingAddr.String() + "/32\nallowed_ip=" + exitAddr.String() + "/32\n", ""},
+	} {
+		err := p.r.SetUAPI("entry2", strings.NewReader(peer+tt.set))
+		if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.err)
+		}
+	}
 }
 
 func itoa(n uint16) string {

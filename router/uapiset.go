@@ -67,7 +67,7 @@ func parseUAPISet(line string, inPeer bool) (uapiSet, error) {
 		case "replace_peers":
 			return isTrue()
 		}
-		return s, fmt.Errorf("%q is no key of a device", key)
+		return s, unknownKey(key, "device")
 	}
 	switch key {
 	case "remove", "update_only", "replace_allowed_ips":
@@ -97,7 +97,17 @@ func parseUAPISet(line string, inPeer bool) (uapiSet, error) {
 		}
 		return s, nil
 	}
-	return s, fmt.Errorf("%q is no key of a peer", key)
+	return s, unknownKey(key, "peer")
+}
+
+// unknownKey is the error about a line of an unknown key. It repeats the key only if
+// that looks like one: else it may be a secret, whose base64 ends with "=".
+func unknownKey(key, of string) error {
+	other := func(c rune) bool { return c != '_' && (c < 'a' || c > 'z') }
+	if key == "" || len(key) > 32 || strings.ContainsFunc(key, other) {
+		return fmt.Errorf("a line whose key is none of a %s", of)
+	}
+	return fmt.Errorf("%q is no key of a %s", key, of)
 }
 
 // apply changes a hop as the line says. made are the peers that the operation

@@ -59,10 +59,10 @@ func (l *ledger) judge(i int, n uint32, relay string) {
 	l.lastWrong = relay
 }
 
-// TestUpdates: routes change 10,000 times a minute while packets go through all
-// of them; each packet arrives through the hop that its prefix has: the relay that
+// TestUpdates: routes change, thousands of times a minute, while packets go through
+// all of them; each packet arrives through the hop that its prefix has: the relay that
 // decapsulates it says so. The detector: a change that the ledger does not know is
-// seen. MULTIHOP_UPDATES sets their number.
+// seen. MULTIHOP_UPDATES is the number of changes.
 func TestUpdates(t *testing.T) {
 	prefixes, updates := 2000, 1000
 	if testing.Short() || raceEnabled {
@@ -156,7 +156,7 @@ func TestUpdates(t *testing.T) {
 	took := time.Since(start)
 	arrived, wrong := book.arrived.Load(), book.wrong.Load()
 	t.Logf("%d updates in %v (%.0f a minute, the slowest %v); %d packets arrived", updates, took, float64(updates)/took.Minutes(), slowest, arrived)
-	if wrong != 0 || arrived < 1000 {
+	if wrong != 0 || arrived < int64(min(1000, updates)) {
 		t.Errorf("%d of %d packets arrived through a hop that their prefix did not have, the last through %s", wrong, arrived, book.lastWrong)
 	}
 

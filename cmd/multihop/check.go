@@ -101,9 +101,9 @@ func (r *report) instance(c *conf.Instance) *router.Plan {
 		r.warn(fmt.Sprintf("hop %s: no route for %s: %s", g.hop, g.list(), g.why))
 	}
 	for i := range c.Config.Hops {
-		r.unknowns(&c.Config, &c.Config.Hops[i])
+		r.unknowns(c, &c.Config.Hops[i])
 	}
-	plan, err := router.Compile(c.Config)
+	plan, err := assumed(c)
 	if err != nil {
 		r.error(err)
 		return nil
@@ -143,7 +143,7 @@ func (r *report) nested(o *order, c *conf.Instance, plan *router.Plan) {
 }
 
 // unknowns says what is not known before up asks the host, or the network.
-func (r *report) unknowns(cfg *router.Config, h *router.Hop) {
+func (r *report) unknowns(c *conf.Instance, h *router.Hop) {
 	for _, p := range h.Peers {
 		name, _, ok := endpointName(p.Endpoint)
 		if !ok {
@@ -155,11 +155,15 @@ func (r *report) unknowns(cfg *router.Config, h *router.Hop) {
 		}
 		r.note(fmt.Sprintf("hop %s: the endpoint's name %s was not looked up: up asks the DNS of %s, through it; "+
 			"the hop's MTU leaves 80 bytes, as for an IPv6 endpoint", h.Name, name, h.Via))
-		if via := hopNamed(cfg, h.Via); via != nil && len(via.DNS) == 0 {
+		if via := hopNamed(&c.Config, h.Via); via != nil && len(via.DNS) == 0 {
 			r.warn(fmt.Sprintf("hop %s: its carrier %s has no DNS that could be asked for %s: the hop will not work", h.Name, via.Name, name))
 		}
 	}
-	if h.Via == "" && h.MTU == 0 {
-		r.note(fmt.Sprintf("hop %s: an MTU of 1420 is assumed, for its file says none: up takes that of the route to the endpoint, less %d", h.Name, wgQuickOverhead))
+	switch bound := c.Settings.MTU; {
+	case h.Via != "" || h.MTU != 0:
+	case bound == 0:
+		r.note(fmt.Sprintf("hop %s: an MTU of %d is assumed, for its file says none: up takes that of the route to the endpoint, less %d", h.Name, assumedMTU, wgQuickOverhead))
+	default:
+		r.note(fmt.Sprintf("hop %s: an MTU of %d is assumed: up takes less where the route to the endpoint, less %d, is less", h.Name, min(bound, assumedMTU), wgQuickOverhead))
 	}
 }

@@ -54,6 +54,9 @@ func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, err
 	if err != nil {
 		return nil, err
 	}
+	for _, r := range cfg.Routes { // what the host's choice depends on
+		plan.Routes = append(plan.Routes, router.PlanRoute{Prefix: r.Prefix, Prefixes: r.Prefixes, Hop: r.Hop})
+	}
 	d.around.resolvers, d.warnings = in.upstream(ctx)
 	d.host = in.hostConfig(d, plan, cfg.Hops)
 	if err := in.choose(&d.host); err != nil { // the mark for look-ups
@@ -88,9 +91,10 @@ func (in *instance) desire(ctx context.Context, c *conf.Instance) (*desired, err
 
 // withRoom returns cfg with the largest MTU for each hop on the host's network that
 // has none yet: whether there is room for all hops is to be seen once it is known
-// what the way to the endpoints holds.
+// what the way to the endpoints holds. Until then there are no routes either: they
+// may be a million, and are judged once.
 func withRoom(cfg router.Config) router.Config {
-	cfg.Hops = slices.Clone(cfg.Hops)
+	cfg.Hops, cfg.Routes = slices.Clone(cfg.Hops), nil
 	for i := range cfg.Hops {
 		if h := &cfg.Hops[i]; h.Via == "" && h.MTU == 0 {
 			h.MTU = maxPacket - wgQuickOverhead
@@ -157,7 +161,7 @@ func (in *instance) hostConfig(d *desired, plan *router.Plan, hops []router.Hop)
 		Exclude: s.Exclude,
 	}
 	for _, r := range plan.Routes {
-		h.Routes = append(h.Routes, host.Route{Prefix: r.Prefix, Prefixes: r.Prefixes, MTU: r.MTU, Hop: r.Hop, Reject: r.Reject != ""})
+		h.Routes = append(h.Routes, host.Route{Prefix: r.Prefix, Prefixes: r.Prefixes, MTU: r.MTU, Hop: routeKey(&r), Reject: r.Reject != ""})
 	}
 	for _, hop := range hops {
 		h.Tunnel = append(h.Tunnel, hop.Addrs...)

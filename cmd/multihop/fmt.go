@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -53,7 +55,7 @@ func format(cmd *cobra.Command, arg string, write bool) error {
 	if !profile {
 		return fmt.Errorf("fmt: %s is no profile: it has no [Hop]", path)
 	}
-	before, err := os.ReadFile(path)
+	before, info, err := readFile(path)
 	if err != nil {
 		return fmt.Errorf("fmt: %w", err)
 	}
@@ -68,20 +70,31 @@ func format(cmd *cobra.Command, arg string, write bool) error {
 	if bytes.Equal(before, after.Bytes()) {
 		return nil
 	}
-	if err := replaceFile(path, after.Bytes()); err != nil {
+	if err := replaceFile(path, info, after.Bytes()); err != nil {
 		return fmt.Errorf("fmt: %w", err)
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), path)
 	return err
 }
 
-// replaceFile replaces a file at once, and keeps its permissions.
-func replaceFile(path string, text []byte) error {
-	path, err := filepath.EvalSymlinks(path) // a link stays one
+// readFile returns a file's text, and what is known of that very file.
+func readFile(path string) (text []byte, info fs.FileInfo, err error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	info, err := os.Stat(path)
+	defer func() { _ = f.Close() }() // only read
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	text, err = io.ReadAll(f)
+	return text, info, err
+}
+
+// replaceFile replaces a file, of which info is known, at once. Its owner and mode
+// stay, by which its hooks are trusted, or it does.
+func replaceFile(path string, info fs.FileInfo, text []byte) error {
+	path, err := filepath.EvalSymlinks(path) // a link stays one
 	if err != nil {
 		return err
 	}
@@ -91,7 +104,15 @@ func replaceFile(path string, text []byte) error {
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // unless it has another name by then
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Close()); err != nil {
+	// In this order: another owner takes bits from the mode.
+	if err = errors.Join(err, keepOwner(f, info), f.Chmod(info.Mode()), f.Close()); err != nil {
+		return err
+	}
+	now, err := os.Stat(path)
+	if err == nil && !os.SameFile(now, info) {
+		err = fmt.Errorf("%s is another file than a moment ago", path)
+	}
+	if err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

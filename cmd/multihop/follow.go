@@ -173,7 +173,7 @@ func (in *instance) syncRouteMTUs() {
 	for _, h := range in.router.Status().Hops {
 		now[h.Name] = h.MTU
 	}
-	addGroups(now, d.plan)
+	addRoutes(now, d.plan)
 	for hop, mtu := range now {
 		if mtu == in.routeMTUs[hop] {
 			continue
@@ -192,12 +192,31 @@ func plannedMTUs(plan *router.Plan) map[string]int {
 	for _, h := range plan.Hops {
 		out[h.Name] = h.MTU
 	}
-	addGroups(out, plan)
+	addRoutes(out, plan)
 	return out
 }
 
-// addGroups adds to the MTUs of hops those of groups, whose routes have that of
-// their smallest hop, whichever serves.
+// routeKey is the name under which the host knows the MTU of a route: that of its
+// hop or group, and of what stands in for it, which no hop's name looks like.
+func routeKey(r *router.PlanRoute) string {
+	if r.Fallback == "" {
+		return r.Hop
+	}
+	return r.Hop + ", else " + r.Fallback
+}
+
+// addRoutes adds to the MTUs of hops those of routes that more than one hop may
+// serve: the smallest of these, whichever does.
+func addRoutes(mtus map[string]int, plan *router.Plan) {
+	addGroups(mtus, plan)
+	for i := range plan.Routes {
+		if r := &plan.Routes[i]; r.Fallback != "" && mtus[r.Hop] > 0 && mtus[r.Fallback] > 0 {
+			mtus[routeKey(r)] = min(mtus[r.Hop], mtus[r.Fallback])
+		}
+	}
+}
+
+// addGroups adds to the MTUs of hops those of groups: of their smallest hop.
 func addGroups(mtus map[string]int, plan *router.Plan) {
 	for _, g := range plan.Groups {
 		least := 0

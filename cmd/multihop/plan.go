@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -15,32 +17,9 @@ import (
 func writePlan(w io.Writer, tun string, plan *router.Plan, leftOut []conf.LeftOut) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "TUN %s: %s, MTU %d\n\n", tun, orNone(join(plan.Addrs)), plan.MTU)
-	fmt.Fprintln(t, "HOP\tCARRIER\tADDRESSES\tMTU\tENDPOINT")
-	for _, h := range plan.Hops {
-		via := h.Via
-		if via == "" {
-			via = hostNetwork
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", h.Name, via, orNone(join(h.Addrs)), h.MTU, orLearned(h.Endpoints))
-		if h.Fragments > 1 {
-			fmt.Fprintf(t, "\t\t\t\t%s\n", fragmentCost(h.Fragments, h.Via))
-		}
-	}
-	fmt.Fprintln(t, "\nROUTE\tHOPS\tMTU")
-	for _, r := range plan.Routes {
-		what := r.Prefix.String()
-		if len(r.Prefixes) > 0 {
-			what = fmt.Sprintf("%d prefixes", len(r.Prefixes))
-		}
-		if r.Reject != "" {
-			fmt.Fprintf(t, "%s\trejected: %s\t-\n", what, r.Reject)
-			continue
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\n", what, strings.Join(r.Path, " > "), r.MTU)
-	}
-	if len(plan.Routes) == 0 {
-		fmt.Fprintln(t, "none")
-	}
+	writeHops(t, plan.Hops)
+	writeGroups(t, plan.Groups)
+	writeRoutes(t, plan.Routes)
 	if len(leftOut) > 0 {
 		fmt.Fprintln(t, "\nLEFT OUT OF\tPREFIXES\tWHY")
 		for _, g := range groupLeftOut(leftOut) {
@@ -48,6 +27,68 @@ func writePlan(w io.Writer, tun string, plan *router.Plan, leftOut []conf.LeftOu
 		}
 	}
 	return t.Flush()
+}
+
+func writeHops(w io.Writer, hops []router.PlanHop) {
+	fmt.Fprintln(w, "HOP\tCARRIER\tADDRESSES\tMTU\tENDPOINT")
+	for _, h := range hops {
+		via := h.Via
+		if via == "" {
+			via = hostNetwork
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", h.Name, via, orNone(join(h.Addrs)), h.MTU, orLearned(h.Endpoints))
+		if h.Fragments > 1 {
+			fmt.Fprintf(w, "\t\t\t\t%s\n", fragmentCost(h.Fragments, h.Via))
+		}
+	}
+}
+
+// writeGroups prints the groups, if there are any, with their hops in order of
+// preference.
+func writeGroups(w io.Writer, groups []router.PlanGroup) {
+	if len(groups) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nGROUP\tHOPS\tPROBE\tQUIET\tPATIENCE\tRETURN")
+	for _, g := range groups {
+		probe := "handshake"
+		if g.Probe.IsValid() {
+			probe += ", ping " + g.Probe.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%v\t%v\n", g.Name, strings.Join(g.Hops, ", "), probe, g.Quiet, g.Patience, g.Return)
+	}
+}
+
+// writeRoutes prints the routes, and what becomes of their packets while their hop
+// is down where that is not always a rejection.
+func writeRoutes(w io.Writer, routes []router.PlanRoute) {
+	onDown := slices.ContainsFunc(routes, func(r router.PlanRoute) bool { return r.OnDown != router.Reject })
+	fmt.Fprint(w, "\nROUTE\tHOPS\tMTU")
+	if onDown {
+		fmt.Fprint(w, "\tON DOWN")
+	}
+	fmt.Fprintln(w)
+	for _, r := range routes {
+		what := r.Prefix.String()
+		if n := len(r.Prefixes); n > 0 {
+			if r.Prefix.IsValid() {
+				n++
+			}
+			what = fmt.Sprintf("%d prefixes", n)
+		}
+		if r.Reject != "" {
+			fmt.Fprintf(w, "%s\trejected: %s\t-", what, r.Reject)
+		} else {
+			fmt.Fprintf(w, "%s\t%s\t%d", what, strings.Join(r.Path, " > "), r.MTU)
+		}
+		if onDown {
+			fmt.Fprintf(w, "\t%s", cmp.Or(r.Fallback, r.OnDown.String()))
+		}
+		fmt.Fprintln(w)
+	}
+	if len(routes) == 0 {
+		fmt.Fprintln(w, "none")
+	}
 }
 
 // fragmentCost says what it costs that a hop's link fragments.

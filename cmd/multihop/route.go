@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"multihop/conf"
 	"multihop/internal/control"
 	"multihop/router"
 	api "multihop/router/control"
@@ -33,10 +36,12 @@ type routeQuestion struct {
 	name, src, proto string
 	flow             router.Flow
 	asJSON           bool
+	files            order // none: a running instance is asked
 }
 
 func newRouteGetCommand() *cobra.Command {
 	q := new(routeQuestion)
+	ofFiles := q.files.flags()
 	cmd := &cobra.Command{
 		Use:   "get ADDR [PROFILE | FILE...]",
 		Short: "Explain what happens to a packet to ADDR",
@@ -51,18 +56,27 @@ would raise.
 With --from, the packet comes from the peer of that hop instead: then --src is
 where it says it comes from.
 
-With files, or a profile, the answer is what up would make of those; nothing need
-run, and no name is looked up.`),
+With files, or a profile, the answer is what up would make of those, with the same
+flags; nothing need run, and no name is looked up. What is assumed, such as an MTU of
+1420 for a first hop whose file says none, stands before it ("note: ..."), with --json
+on stderr.`),
 		Example: text(`
   multihop route get 203.0.113.9
   multihop route get 203.0.113.9 --proto tcp --port 443 --size 1500 --df
   multihop route get 10.64.0.2 --from entry --src 198.51.100.7
-  multihop route get 2001:db8::1 entry.conf exit.conf`),
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+  multihop route get 2001:db8::1 entry.conf exit.conf --route entry=2001:db8::/32`),
+		Args: func(cmd *cobra.Command, args []string) (err error) {
+			switch len(args) {
+			case 0:
 				return errors.New("route get: want one address, got none")
+			case 1:
+				ofFiles.VisitAll(func(f *pflag.Flag) {
+					if f.Changed && f.Name != "name" {
+						err = fmt.Errorf("route get: --%s: it goes with files, and none is given", f.Name)
+					}
+				})
 			}
-			return nil
+			return err
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
@@ -71,10 +85,16 @@ run, and no name is looked up.`),
 			return completeFiles(cmd, args[1:], word)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return q.ask(cmd.Context(), cmd.OutOrStdout(), control.Dir, args[0], args[1:])
+			q.files.args = args[1:]
+			return q.ask(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), control.Dir, args[0])
 		},
 	}
 	flags := cmd.Flags()
+	ofFiles.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "name" {
+			flags.AddFlag(f)
+		}
+	})
 	flags.StringVar(&q.name, "name", "", "`NAME` of the instance (default: the one that runs)")
 	flags.StringVar(&q.src, "src", "", "its source `ADDR` (default: the TUN's)")
 	flags.StringVar(&q.proto, "proto", "udp", "`PROTO`: tcp, udp, icmp, or a number")
@@ -93,16 +113,12 @@ run, and no name is looked up.`),
 	return cmd
 }
 
-func (q *routeQuestion) ask(ctx context.Context, w io.Writer, dir, addr string, files []string) error {
+func (q *routeQuestion) ask(ctx context.Context, w, notes io.Writer, dir, addr string) error {
 	if err := q.read(addr); err != nil {
 		return fmt.Errorf("route get: %w", err)
 	}
-	if len(files) > 0 {
-		plan, err := planOf(files)
-		if err != nil {
-			return err
-		}
-		return q.print(w, plan.Explain(q.flow), time.Time{})
+	if len(q.files.args) > 0 {
+		return q.askFiles(w, notes)
 	}
 	if q.name != "" {
 		if err := checkName(q.name); err != nil {
@@ -120,6 +136,31 @@ func (q *routeQuestion) ask(ctx context.Context, w io.Writer, dir, addr string, 
 		return err
 	}
 	return q.print(w, e, time.Now())
+}
+
+// askFiles answers from the plan of files. What is assumed of the hops on the way
+// goes before the answer, but for JSON, which stays alone.
+func (q *routeQuestion) askFiles(w, notes io.Writer) error {
+	c, plan, err := q.files.plan()
+	if err != nil {
+		return err
+	}
+	e := plan.Explain(q.flow)
+	var said strings.Builder
+	r := &report{w: &said}
+	for _, x := range e.Path {
+		r.unknowns(c, hopNamed(&c.Config, x.Name))
+	}
+	if !q.asJSON {
+		notes = w
+		if said.Len() > 0 {
+			said.WriteByte('\n')
+		}
+	}
+	if _, err := io.WriteString(notes, said.String()); err != nil {
+		return err
+	}
+	return q.print(w, e, time.Time{})
 }
 
 // read makes a flow of what the command line says.
@@ -156,11 +197,43 @@ func (q *routeQuestion) print(w io.Writer, e router.Explanation, now time.Time) 
 // planOf returns the plan of files, each inside the one before it, or of a
 // profile.
 func planOf(args []string) (*router.Plan, error) {
-	c, _, err := (&order{args: args}).load(false)
+	_, plan, err := (&order{args: args}).plan()
+	return plan, err
+}
+
+// plan returns what the order names, and its plan as assumed makes it.
+func (o *order) plan() (*conf.Instance, *router.Plan, error) {
+	c, _, err := o.load(false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return router.Compile(c.Config)
+	plan, err := assumed(c)
+	return c, plan, err
+}
+
+// assumed returns a plan for which neither host nor network is asked: a hop whose MTU
+// is that of the route to its endpoint has assumedMTU, or the setting that bounds it.
+func assumed(c *conf.Instance) (*router.Plan, error) {
+	cfg := c.Config
+	cfg.Hops = slices.Clone(cfg.Hops)
+	if bound := c.Settings.MTU; bound != 0 {
+		for i := range cfg.Hops {
+			if h := &cfg.Hops[i]; h.Via == "" && h.MTU == 0 {
+				h.MTU = min(bound, assumedMTU)
+			}
+		}
+	}
+	return router.Compile(cfg)
+}
+
+// assumedMTU is that of a hop on the host's network of which nothing is known.
+const assumedMTU = 1420
+
+// flags returns those of the order, which belong to no command yet.
+func (o *order) flags() *pflag.FlagSet {
+	cmd := new(cobra.Command)
+	o.addFlags(cmd)
+	return cmd.Flags()
 }
 
 // writeExplanation prints e in blocks: the packet, then its hops, with what they
@@ -207,7 +280,11 @@ func writeExplanation(w io.Writer, e router.Explanation, now time.Time) error {
 		if h.Down || !now.IsZero() {
 			b.line("state", upOrDown(h.Down, h.Reason))
 		}
-		b.line("endpoint", h.Endpoint)
+		endpoint := h.Endpoint
+		if h.Waits != "" {
+			endpoint = "(none yet)"
+		}
+		b.line("endpoint", endpoint)
 		b.line("mtu", fmt.Sprintf("%d, and adds %d", h.MTU, h.Overhead))
 		switch {
 		case now.IsZero():
@@ -238,6 +315,8 @@ func targetOf(e router.Explanation) string {
 
 func verdict(e router.Explanation) string {
 	switch {
+	case e.Waits != "":
+		return "not sent yet: " + e.Waits + ". It waits for up to 90 s, then it is dropped as device_out, or at once as no_session if many wait"
 	case e.Drop == "":
 		return "delivered"
 	case e.Reason == "":

@@ -36,8 +36,7 @@ var _ uapi.Device = wgHop{}
 func (w wgHop) Get(to io.Writer) error { return w.in.router.UAPI(w.hop, to) }
 
 // Set implements uapi.Device: what wg says becomes part of the configuration in
-// force, and takes the way of a reload, the host before the router. The next
-// reload goes back to the files.
+// force, and takes the way of a reload. The next reload goes back to the files.
 func (w wgHop) Set(ctx context.Context, lines io.Reader) error {
 	in := w.in
 	if err := in.ready(ctx); err != nil {

@@ -202,6 +202,21 @@ hop: entry
   mtu: 1420, and adds 60
   latest handshake: (none yet)
 `},
+		{"no endpoint", router.Explanation{
+			Dst: netip.MustParseAddr("10.0.0.1"), Route: netip.MustParsePrefix("10.0.0.0/8"), Rule: "entry", Waits: "hop entry: its peer was not heard yet",
+			Path: []router.ExplainedHop{{Name: "entry", MTU: 1420, Overhead: 80, Waits: "its peer was not heard yet"}},
+		}, `destination: 10.0.0.1
+  route: 10.0.0.0/8
+  to: entry
+  hops: entry
+  verdict: not sent yet: hop entry: its peer was not heard yet. It waits for up to 90 s, then it is dropped as device_out, or at once as no_session if many wait
+
+hop: entry
+  state: up
+  endpoint: (none yet)
+  mtu: 1420, and adds 80
+  latest handshake: (none yet)
+`},
 		{"from a hop", router.Explanation{
 			Dst: netip.MustParseAddr("10.64.0.2"), Src: netip.MustParseAddr("9.9.9.9"), From: "entry", Link: "exit",
 			Route: netip.MustParsePrefix("0.0.0.0/0"),

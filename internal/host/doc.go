@@ -41,6 +41,9 @@
 // datagrams as it does its own, by what their journals say: within a second of a
 // change of theirs.
 //
+// There a prefix has no routes of its own where the longest shorter prefix that has
+// it leads into the same hop with the same MTU: a default needs just that one.
+//
 // Other routes go to the table main, with guards whose metric comes right after
 // theirs: a route of the host for the same prefix and a larger metric stays,
 // unused also when the TUN vanishes, and a warning names it; one of the same

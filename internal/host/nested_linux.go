@@ -38,16 +38,21 @@ func (h *Host) Nested(c Config) ([]Nesting, error) {
 		return nil, h.wrap(err)
 	}
 	defer h.leaveEmpty()
-	o, err := h.outlook(c, h.config == nil)
+	var tunnels []tunnel
+	err := h.k.outer.do(func() (err error) {
+		tunnels, err = h.k.tunnels()
+		return err
+	})
+	if err != nil {
+		return nil, h.wrap(err)
+	}
+	foreseen := h.config == nil && slices.ContainsFunc(tunnels, func(t tunnel) bool { return len(t.endpoints) > 0 })
+	o, err := h.outlook(c, foreseen)
 	if err != nil {
 		return nil, h.wrap(err)
 	}
 	var out []Nesting
 	err = h.k.outer.do(func() error {
-		tunnels, err := h.k.tunnels()
-		if err != nil {
-			return err
-		}
 		nl, err := netlink.NewHandle()
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,5 +129,21 @@ func TestNestedInstances(t *testing.T) {
 	got, err = b.Nested(d)
 	if err != nil || len(got) != 1 || got[0].Interface != "mh1" || got[0].Inside != "mh0" {
 		t.Errorf("of the second: %v, %v", got, err)
+	}
+}
+
+// Where there is no other tunnel, however many routes there are need not be derived.
+func TestNestedAlone(t *testing.T) {
+	newHost(t)
+	h := openHost(t, t.TempDir())
+	const n = 100_000
+	c := manyConfig(n)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	found, err := h.Nested(c)
+	runtime.ReadMemStats(&after)
+	must(t, err)
+	if bytes := after.TotalAlloc - before.TotalAlloc; len(found) > 0 || bytes > 32*n {
+		t.Errorf("%v, with %d bytes", found, bytes)
 	}
 }

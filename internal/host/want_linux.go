@@ -128,6 +128,7 @@ func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 		s.guards = append(s.guards, route{network: networkOf(prefix), metric: p.Guard, table: p.Table, kind: kind})
 	}
 	s.guards, s.tuns = make([]route, 0, c.size()), make([]route, 0, c.size())
+	var numbers ways
 	excluded := func(p netip.Prefix) bool { return l.policy && slices.Contains(c.Exclude, p) }
 	for prefix, r := range c.prefixes() {
 		six := prefix.Addr().Is6()
@@ -142,7 +143,7 @@ func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 		if six {
 			metric = ipv6Metric
 		}
-		s.tuns = append(s.tuns, route{network: networkOf(prefix), mtu: uint32(r.MTU), metric: metric, table: p.Table})
+		s.tuns = append(s.tuns, route{network: networkOf(prefix), mtu: numbers.number(r), metric: metric, table: p.Table})
 	}
 	if l.policy {
 		if l.v4 && !l.v6 && !c.IPv6Direct && !v6.none {
@@ -155,6 +156,10 @@ func (h *Host) routes(s *state, c *Config, l layout, v *view, v6 ipv6) {
 		}
 	}
 	s.guards, s.tuns = sortRoutes(s.guards), sortRoutes(s.tuns)
+	if l.policy {
+		s.guards, s.tuns = withoutRepeats(s.guards, s.tuns)
+	}
+	numbers.setMTUs(s.tuns)
 	if len(s.guards) > 0 {
 		s.early = append(s.early, p)
 	}
