@@ -29,9 +29,7 @@ func (p *Plan) describe() {
 		p.Hops = append(p.Hops, ph)
 		p.MTU = max(p.MTU, h.MTU)
 	}
-	for _, g := range p.cfg.Groups {
-		p.Groups = append(p.Groups, PlanGroup{g.Name, g.Hops, g.Probe, g.Quiet, g.Patience, g.Return})
-	}
+	p.Groups = p.cfg.Groups
 	type key struct {
 		rule planRule
 		is4  bool

@@ -3,7 +3,6 @@ package router
 import (
 	"fmt"
 	"net/netip"
-	"time"
 )
 
 // A Plan is a validated Config: what the operating system must be told before
@@ -13,8 +12,8 @@ type Plan struct {
 	MTU      int          // the TUN's: the largest hop MTU
 	Routes   []PlanRoute  // sorted by family, then address, then length
 	Hops     []PlanHop    // carriers first
-	Groups   []PlanGroup
-	Warnings []string // one line each
+	Groups   []Group      // with their pace: do not change them
+	Warnings []string     // one line each
 
 	lpm   *routeTable // of every prefix, to an index of rules
 	rules []planRule
@@ -40,15 +39,6 @@ type PlanRoute struct {
 	Path     []string       // hops, outermost (host's network) first; of groups, the preferred ones
 	MTU      int            // the smallest of the hops that may carry its packets
 	Reject   string         // why its packets will be rejected; "": they are not
-}
-
-// A PlanGroup is a failover group.
-type PlanGroup struct {
-	Name  string
-	Hops  []string   // in order of preference
-	Probe netip.Addr // not valid: none
-
-	Quiet, Patience, Return time.Duration // as in Group, none of them 0
 }
 
 // A PlanHop is one hop as it will be started.

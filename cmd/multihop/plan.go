@@ -45,7 +45,7 @@ func writeHops(w io.Writer, hops []router.PlanHop) {
 
 // writeGroups prints the groups, if there are any, with their hops in order of
 // preference.
-func writeGroups(w io.Writer, groups []router.PlanGroup) {
+func writeGroups(w io.Writer, groups []router.Group) {
 	if len(groups) == 0 {
 		return
 	}

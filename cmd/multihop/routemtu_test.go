@@ -14,7 +14,7 @@ import (
 func TestPlannedMTUs(t *testing.T) {
 	plan := &router.Plan{
 		Hops:   []router.PlanHop{{Name: "entry", MTU: 1420}, {Name: "near", MTU: 1360}, {Name: "far", MTU: 1340}},
-		Groups: []router.PlanGroup{{Name: "exit", Hops: []string{"near", "far"}}},
+		Groups: []router.Group{{Name: "exit", Hops: []string{"near", "far"}}},
 		Routes: []router.PlanRoute{
 			{Hop: "entry", MTU: 1420}, {Hop: "entry", Fallback: "exit", MTU: 1340}, {Hop: "near", Fallback: "entry", MTU: 1360}, {Reject: "its route says so"},
 		},
