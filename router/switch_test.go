@@ -146,10 +146,10 @@ func TestSwitchLosesNothing(t *testing.T) {
 	inside := lost()
 	t.Logf("%d switches: %d packets sent, %d arrived, %d were inside; %d replies, %d came too late",
 		len(p.switches("out")), s.next, arrived, inside, replied, late)
-	if arrived+inside != int(s.next) || inside > int(s.next)/1000 && !raceEnabled {
+	if arrived+inside != int(s.next) || inside > int(s.next)/50 {
 		t.Errorf("%d packets of %d are lost, %d of them inside: %+v", int(s.next)-arrived, s.next, inside, p.r.Status().Hops)
 	}
-	if replied+int(late) != arrived && !raceEnabled { // the internet in memory has queues that drop
+	if n := replied + int(late); (n > arrived || n < arrived*49/50) && !raceEnabled { // the internet in memory has queues that drop
 		t.Errorf("%d replies of %d, and %d came too late: %+v", replied, arrived, late, p.r.Status().Hops)
 	}
 
