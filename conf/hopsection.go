@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // hopFields returns the keys of [Hop]: its own, then those that a wg-quick file
@@ -101,6 +102,8 @@ func (p *profile) checkFile(path string) error {
 		return errors.New("no file")
 	case hasKey(path), hasKey(hopName(path)):
 		return errors.New("not a file (not repeated here: it could be a key)")
+	case strings.ContainsFunc(path, unicode.IsControl):
+		return fmt.Errorf("%s is no file's name: it has a control character", shown(path))
 	case p.loose && !filepath.IsAbs(path):
 		return fmt.Errorf("%s: want an absolute path: this profile is in no folder", shown(path))
 	case !p.loose && !filepath.IsLocal(path):

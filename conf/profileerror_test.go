@@ -87,6 +87,7 @@ func TestLoadProfileErrors(t *testing.T) {
 			"p.conf:8: OnDown: reject, but another hop of g says drop: the routes are the group's"},
 		{"probe", hopEntry + "Probe = example.com\n", `p.conf:4: Probe: "example.com" is not the address of a host behind the hop`},
 		{"probe of no group", hopEntry + "Probe = 192.0.2.1\n", "p.conf:4: Probe: only a group is probed: several files in Config, or several [Hop] with one Group"},
+		{"a file's name with a control character", hopEntry + "Routes = @a\rb\n", `p.conf:4: Routes: "a\rb" is no file's name: it has a control character`},
 		{"pace", hopEntry + "Quiet = 5m\n", `p.conf:4: Quiet: "5m" is not a number from 0 to 3600 (seconds)`},
 		{"no pace", hopEntry + "Return = 0\n", "p.conf:4: Return: 0 is no time: want seconds"},
 		{"pace of no group", hopEntry + "Patience = 9\n", "p.conf:4: Patience: only a group is probed: several files in Config, or several [Hop] with one Group"},
