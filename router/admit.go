@@ -55,13 +55,17 @@ func (p *port) admitIn(done <-chan struct{}) bool {
 func (p *port) ease() bool {
 	const patience = 20 * time.Millisecond
 	for _, s := range *p.hop.sockets.Load() {
-		if s.user == nil || s.rx.Len() < linkSlots/4 {
+		if s.user == nil {
 			continue
 		}
-		now := p.hop.r.clock()
-		if released := s.rx.Released(); s.eased.Swap(released) != released {
+		if s.rx.Len() < linkSlots/4 {
+			s.moved.Store(0)
+			continue
+		}
+		now, moved := p.hop.r.clock(), s.moved.Load()
+		if released := s.rx.Released(); s.eased.Swap(released) != released || moved == 0 {
 			s.moved.Store(now)
-		} else if now-s.moved.Load() > int64(patience) {
+		} else if now-moved > int64(patience) {
 			continue
 		}
 		time.Sleep(time.Millisecond)

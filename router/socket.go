@@ -42,7 +42,8 @@ type socket struct {
 	once sync.Once
 
 	// Of the carrier's port, which waits while rx is far behind: what rx had released
-	// when it looked last, and the Router.clock of when that had changed.
+	// when it looked last, and the Router.clock of when that had changed; 0: it is not
+	// far behind.
 	eased atomic.Uint64
 	moved atomic.Int64
 
