@@ -30,74 +30,87 @@ func parseUAPISet(line string, inPeer bool) (uapiSet, error) {
 	if !ok {
 		return s, errors.New("a line without =")
 	}
-	bad := func(want string) (uapiSet, error) { return s, fmt.Errorf("%s: want %s", key, want) }
-	isTrue := func() (uapiSet, error) {
-		if value != "true" {
-			return bad("true")
-		}
-		return s, nil
+	var err error
+	switch {
+	case key == "public_key":
+		err = s.setKey(value)
+	case inPeer:
+		err = s.setOfPeer(value)
+	default:
+		err = s.setOfDevice(value)
 	}
-	isNumber := func(bits int) (uapiSet, error) {
-		n, err := strconv.ParseUint(value, 10, bits)
-		if err != nil {
-			return bad(fmt.Sprintf("a number of %d bits", bits))
-		}
-		s.number = uint32(n)
-		return s, nil
+	return s, err
+}
+
+func (s *uapiSet) setOfDevice(value string) error {
+	switch s.key {
+	case "private_key":
+		return s.setKey(value)
+	case "listen_port":
+		return s.setNumber(value, 16)
+	case "fwmark":
+		return s.setNumber(value, 32)
+	case "replace_peers":
+		return s.only(value, "true")
 	}
-	isKey := func() (uapiSet, error) {
-		b, err := hex.DecodeString(value)
-		if err != nil || len(b) != KeySize {
-			return bad("64 hexadecimal digits")
-		}
-		s.secret = Key(b)
-		return s, nil
-	}
-	if key == "public_key" {
-		return isKey()
-	}
-	if !inPeer {
-		switch key {
-		case "private_key":
-			return isKey()
-		case "listen_port":
-			return isNumber(16)
-		case "fwmark":
-			return isNumber(32)
-		case "replace_peers":
-			return isTrue()
-		}
-		return s, unknownKey(key, "device")
-	}
-	switch key {
+	return unknownKey(s.key, "device")
+}
+
+func (s *uapiSet) setOfPeer(value string) error {
+	switch s.key {
 	case "remove", "update_only", "replace_allowed_ips":
-		return isTrue()
+		return s.only(value, "true")
 	case "preshared_key":
-		return isKey()
+		return s.setKey(value)
 	case "persistent_keepalive_interval":
-		return isNumber(16)
+		return s.setNumber(value, 16)
 	case "endpoint":
 		at, err := netip.ParseAddrPort(value)
 		if err != nil || at.Port() == 0 || at.Addr().Zone() != "" {
-			return bad("address:port")
+			return s.want("address:port")
 		}
 		s.text = netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String()
-		return s, nil
+		return nil
 	case "allowed_ip":
 		text, minus := strings.CutPrefix(value, "-")
 		p, err := netip.ParsePrefix(text)
 		if err != nil || p.Addr().Is4In6() {
-			return bad("a prefix")
+			return s.want("a prefix")
 		}
 		s.prefix, s.minus = p.Masked(), minus
-		return s, nil
+		return nil
 	case "protocol_version":
-		if value != "1" {
-			return bad("1")
-		}
-		return s, nil
+		return s.only(value, "1")
 	}
-	return s, unknownKey(key, "peer")
+	return unknownKey(s.key, "peer")
+}
+
+// want is the error of a value that is none of those. It does not repeat it.
+func (s *uapiSet) want(what string) error { return fmt.Errorf("%s: want %s", s.key, what) }
+
+func (s *uapiSet) only(value, wanted string) error {
+	if value != wanted {
+		return s.want(wanted)
+	}
+	return nil
+}
+
+func (s *uapiSet) setNumber(value string, bits int) error {
+	n, err := strconv.ParseUint(value, 10, bits)
+	if err != nil {
+		return s.want(fmt.Sprintf("a number of %d bits", bits))
+	}
+	s.number = uint32(n)
+	return nil
+}
+
+func (s *uapiSet) setKey(value string) error {
+	b, err := hex.DecodeString(value)
+	if err != nil || len(b) != KeySize {
+		return s.want("64 hexadecimal digits")
+	}
+	s.secret = Key(b)
+	return nil
 }
 
 // unknownKey is the error about a line of an unknown key. It repeats the key only if

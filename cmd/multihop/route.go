@@ -89,12 +89,18 @@ on stderr.`),
 			return q.ask(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), control.Dir, args[0])
 		},
 	}
-	flags := cmd.Flags()
 	ofFiles.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "name" {
-			flags.AddFlag(f)
+			cmd.Flags().AddFlag(f)
 		}
 	})
+	q.addFlags(cmd)
+	return cmd
+}
+
+// addFlags adds those that say what packet is meant, and of which instance.
+func (q *routeQuestion) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&q.name, "name", "", "`NAME` of the instance (default: the one that runs)")
 	flags.StringVar(&q.src, "src", "", "its source `ADDR` (default: the TUN's)")
 	flags.StringVar(&q.proto, "proto", "udp", "`PROTO`: tcp, udp, icmp, or a number")
@@ -110,7 +116,6 @@ on stderr.`),
 	for _, f := range []string{"src", "port", "sport", "size"} {
 		_ = cmd.RegisterFlagCompletionFunc(f, cobra.NoFileCompletions)
 	}
-	return cmd
 }
 
 func (q *routeQuestion) ask(ctx context.Context, w, notes io.Writer, dir, addr string) error {
