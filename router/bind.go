@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,12 +75,15 @@ func (b *meteredBind) Close() error {
 func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	p := b.port
 	var data int
-	var seq uint64
+	var first, seq uint64
 	var known bool
 	for _, buf := range bufs { // before the transport may append to a buffer
 		if isData(buf) {
 			data++
 			if s, ok := stamped(buf); ok {
+				if !known {
+					first = s
+				}
 				seq, known = s, true
 			}
 		}
@@ -88,7 +92,12 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	if !b.released.Load() {
 		f := p.flightOf(seq, known)
 		f.sending.Add(1)
-		err = b.transport.Send(bufs, ep)
+		if known && f.isStale(first) { // seldom
+			bufs = p.withoutStale(f, bufs)
+		}
+		if err = nil; len(bufs) > 0 {
+			err = b.transport.Send(bufs, ep)
+		}
 		f.sending.Add(-1)
 	}
 	if known {
@@ -110,6 +119,17 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 		p.hop.fail(p, err)
 	}
 	return nil
+}
+
+// withoutStale returns the buffers whose packets may still leave, and counts the
+// others.
+func (p *port) withoutStale(f *flight, bufs [][]byte) [][]byte {
+	kept := slices.DeleteFunc(slices.Clone(bufs), func(b []byte) bool {
+		s, ok := stamped(b)
+		return ok && isData(b) && f.isStale(s)
+	})
+	p.hop.drops.add(dropStale, len(bufs)-len(kept))
+	return kept
 }
 
 // afterRetry returns what became of a batch that the transport sent again

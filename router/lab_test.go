@@ -221,9 +221,17 @@ func must(t testing.TB, err error) {
 // eventually waits until ok holds.
 func eventually(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
+	if !happens(d, ok) {
+		t.Fatalf("not within %v: %s", d, what)
+	}
+}
+
+// happens reports whether ok becomes true within d.
+func happens(d time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(d); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", d, what)
+			return false
 		}
 	}
+	return true
 }

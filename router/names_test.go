@@ -125,11 +125,11 @@ func TestNameAtStart(t *testing.T) {
 				p := l.hop(tt.hop).Peers[0]
 				return p.Endpoint == at.String() && p.EndpointError == "" && !p.LatestHandshake.IsZero()
 			})
-			if !events.has(func(e Event) bool {
-				return e.Kind == EventResolved && e.Hop == tt.hop && e.Endpoint == at && e.Peer == peer.PublicKey
-			}) {
-				t.Errorf("events %+v", events.list)
-			}
+			eventually(t, 5*time.Second, "an event says so", func() bool {
+				return events.has(func(e Event) bool {
+					return e.Kind == EventResolved && e.Hop == tt.hop && e.Endpoint == at && e.Peer == peer.PublicKey
+				})
+			})
 			asked := names.times(tt.hop + " " + tt.host)
 			l.apply()
 			time.Sleep(1200 * time.Millisecond)
@@ -196,9 +196,13 @@ func TestNameMoves(t *testing.T) {
 			})
 			want := netip.AddrPortFrom(exitAddr, 51820).String()
 			eventually(t, 5*time.Second, "the status", func() bool { return l.hop("exit").Peers[0].Endpoint == want })
-			roamed := events.has(func(e Event) bool { return e.Kind == EventRoam && e.Hop == "exit" && e.Endpoint.String() == want })
-			if roamed != moves {
-				t.Errorf("an event says that it roamed: %v; events %+v", roamed, events.list)
+			roamed := func() bool {
+				return events.has(func(e Event) bool { return e.Kind == EventRoam && e.Hop == "exit" && e.Endpoint.String() == want })
+			}
+			if moves {
+				eventually(t, 5*time.Second, "an event says that it roamed", roamed)
+			} else if roamed() {
+				t.Error("an event says that it roamed")
 			}
 			eventually(t, 5*time.Second, "no other address is tried any more", func() bool {
 				return l.r.table.Load().hop("exit").port.Load().seeker.more.Load() == nil

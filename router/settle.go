@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,7 +12,8 @@ import (
 // its carriers. But a device without a session stages packets until the next
 // handshake, up to 90 s; so does each carrier with the hop's datagrams. So at
 // every level, from the hop to the host's network: wait for what is inside to
-// leave, and if it does not, drop it.
+// leave, and if it does not, drop it: what is staged at once, what is being
+// encrypted when it comes out.
 const (
 	drainWait  = 100 * time.Millisecond // for the levels together
 	settleWait = 300 * time.Millisecond // for a device that is busy sending to be back in Read
@@ -39,12 +41,12 @@ func (h *hop) settle() {
 	}
 	p.generation.Add(1)
 	h.backInRead(p)
-	if !p.drain(deadline) {
-		p.purge()
-	}
 	var s *socket
 	if p.link != nil {
 		s = p.link.cur.Load()
+	}
+	if !p.drain(deadline) {
+		p.purge(s)
 	}
 	settleCarriers(h.via(), s, deadline)
 }
@@ -58,16 +60,17 @@ func settleCarriers(c *hop, s *socket, deadline time.Time) {
 		if p == nil {
 			return // what it had is gone with it
 		}
-		if !p.passed(deadline) || !p.drain(deadline) {
-			if s != nil {
-				s.epoch.Add(1)
-			}
-			c.backInRead(p)
-			p.purge()
+		drained := p.passed(deadline) && p.drain(deadline)
+		if !drained && s != nil {
+			s.epoch.Add(1)
 		}
 		s = nil
 		if p.link != nil {
 			s = p.link.cur.Load()
+		}
+		if !drained {
+			c.backInRead(p)
+			p.purge(s)
 		}
 	}
 }
@@ -160,13 +163,24 @@ func waitFor(deadline time.Time, condition func() (done, hopeless bool)) bool {
 	}
 }
 
-// purge drops the packets that wait inside the device for a session.
-func (p *port) purge() {
+// purge drops the packets that are inside the device now: at once those that wait
+// for a session, and the others when they come out. s is the device's link, or nil.
+func (p *port) purge(s *socket) {
 	now := p.hop.r.clock()
-	for _, f := range p.peers.Load().out {
+	out := p.peers.Load().out
+	for _, f := range out {
+		f.stale.Store(f.in.Load())
 		if f.flush != nil {
 			f.flush()
 			f.empty(now)
 		}
 	}
+	if s == nil {
+		return
+	}
+	// A Send that did not see that yet ends soon: the link does not wait for long.
+	waitFor(time.Now().Add(settleWait), func() (done, hopeless bool) {
+		return !slices.ContainsFunc(out, func(f *flight) bool { return f.sending.Load() > 0 }), false
+	})
+	s.epoch.Add(1) // for what it has sent
 }

@@ -1,9 +1,15 @@
 package router
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
 )
 
 // TestStaleInCarrier: a hop has a session, its carrier has none, so the hop's
@@ -91,4 +97,85 @@ func TestSettleSparesTraffic(t *testing.T) {
 			t.Fatalf("round %d: an exchange beside the change was lost; drops %v", i, l.hop("exit").Drops)
 		}
 	}
+}
+
+// A sendFunc is a transport that only sends.
+type sendFunc func(bufs [][]byte) error
+
+func (f sendFunc) Open(uint16) ([]conn.ReceiveFunc, uint16, error) { return nil, 0, nil }
+func (f sendFunc) Close() error                                    { return nil }
+func (f sendFunc) SetMark(uint32) error                            { return nil }
+func (f sendFunc) Send(bufs [][]byte, _ conn.Endpoint) error       { return f(bufs) }
+func (f sendFunc) ParseEndpoint(string) (conn.Endpoint, error)     { return nil, errors.ErrUnsupported }
+func (f sendFunc) BatchSize() int                                  { return rootBatch }
+
+// TestPurge: of what is inside a device when it is purged, nothing leaves later,
+// however far it had come; what comes after it leaves.
+func TestPurge(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		purge bool
+		want  []byte
+	}{
+		{"detector: unpurged, all leave", false, []byte{0, 1, 2, 10, 11}},
+		{"purged", true, []byte{10, 11}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := twoPeers(t, New(nil))
+			p.size = 128
+			var sent []byte
+			p.bind.transport = sendFunc(func(bufs [][]byte) error {
+				for _, b := range bufs {
+					sent = append(sent, b[1])
+				}
+				return nil
+			})
+			encrypt := func(n int, first byte) (bufs [][]byte) { // reads n packets, as data messages
+				push(t, p, n, farNet.Addr().Next())
+				list, sizes := arrays(n), make([]int, n)
+				if got, err := p.Read(list, sizes, 16); err != nil || got != n {
+					t.Fatalf("%d packets, %v", got, err)
+				}
+				for i, b := range list {
+					b[0], b[1] = device.MessageTransportType, first+byte(i)
+					bufs = append(bufs, b[:64])
+				}
+				return bufs
+			}
+			before := encrypt(3, 0)
+			if tt.purge {
+				p.purge(nil)
+			}
+			after := encrypt(2, 10)
+			must(t, p.bind.Send(before[:1], nil))
+			must(t, p.bind.Send(append(before[1:], after...), nil))
+			if !bytes.Equal(sent, tt.want) {
+				t.Errorf("sent %d, want %d", sent, tt.want)
+			}
+			if got, want := p.hop.drops[dropStale].Load(), uint64(5-len(tt.want)); got != want {
+				t.Errorf("%d dropped as stale, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestPurgeWaits: what a Send under way puts into the carrier's ring is stale, too.
+func TestPurgeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := twoPeers(t, New(nil))
+		s := &socket{hop: p.hop}
+		f := p.peers.Load().out[0]
+		f.sending.Add(1)
+		go func() {
+			time.Sleep(linkWait)
+			if s.epoch.Load() != 0 {
+				t.Error("the epoch ended while something was being sent")
+			}
+			f.sending.Add(-1)
+		}()
+		p.purge(s)
+		if s.epoch.Load() != 1 || f.sending.Load() != 0 {
+			t.Errorf("epoch %d, sending %d", s.epoch.Load(), f.sending.Load())
+		}
+	})
 }

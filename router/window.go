@@ -60,6 +60,7 @@ type flight struct {
 	in, out atomic.Uint64 // sequence numbers of the newest that entered, left
 	moved   atomic.Int64  // when one left last, or the flight was emptied: nanoseconds of clock
 	sending atomic.Int32  // outbound: calls of the transport's Send under way
+	stale   atomic.Uint64 // outbound: up to this sequence number, what comes out is dropped
 	flush   func()        // outbound: drops the packets that wait for a session
 
 	// Only for the reader of the port: whether it waits for room, and its
@@ -101,6 +102,9 @@ func (f *flight) leave(seq uint64) {
 		}
 	}
 }
+
+// isStale reports whether the outbound packet with that number must not leave.
+func (f *flight) isStale(n uint64) bool { return n&(1<<seqBits-1) <= f.stale.Load() }
 
 // empty forgets what is inside.
 func (f *flight) empty(now int64) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -31,15 +32,21 @@ func TestDesireManyRoutes(t *testing.T) {
 	in := newBareInstance(t, new(bytes.Buffer))
 	c := conf.Instance{Config: in.inForce().conf.Config}
 	c.Config.Routes = []router.Route{{Hop: "entry", Prefixes: scattered(n)}}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	d, err := in.desire(t.Context(), &c)
-	runtime.ReadMemStats(&after)
-	if err != nil {
-		t.Fatal(err)
+	var d *desired
+	least := uint64(math.MaxUint64)
+	for range 10 { // the devices, which have just been made, allocate beside it
+		var before, after runtime.MemStats
+		var err error
+		runtime.ReadMemStats(&before)
+		d, err = in.desire(t.Context(), &c)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least = min(least, (after.TotalAlloc-before.TotalAlloc)/n)
 	}
-	if got := (after.TotalAlloc - before.TotalAlloc) / n; got > most {
-		t.Errorf("%d bytes for each prefix, want at most %d", got, most)
+	if least > most {
+		t.Errorf("%d bytes for each prefix, want at most %d", least, most)
 	}
 	if len(d.plan.Routes) != 1 || len(d.host.Routes) != 1 || len(d.host.Routes[0].Prefixes) != n || d.host.Routes[0].MTU == 0 {
 		t.Errorf("%d routes planned; the host is told %d", len(d.plan.Routes), len(d.host.Routes))
