@@ -247,6 +247,7 @@ func TestSwitchKeepsOthers(t *testing.T) {
 	before := decapsulated(p.entry, near)
 	var sent atomic.Int64
 	quit, done := make(chan struct{}), make(chan struct{})
+	inside := func() int64 { return sent.Load() - int64(decapsulated(p.entry, near)-before) }
 	go func() {
 		defer close(done)
 		pkt := udp(netip.AddrPortFrom(entryTunnel, 4001), netip.AddrPortFrom(near, 9), make([]byte, 200))
@@ -255,6 +256,8 @@ func TestSwitchKeepsOthers(t *testing.T) {
 			case <-quit:
 				return
 			case <-time.After(time.Millisecond):
+			}
+			if inside() < 64 { // less than what overflows where the device gets no processor
 				p.send(pkt)
 				sent.Add(1)
 			}
@@ -264,7 +267,7 @@ func TestSwitchKeepsOthers(t *testing.T) {
 	p.through(t, far, siblingTunnel, 60*time.Second)
 	close(quit)
 	<-done
-	eventually(t, 5*time.Second, "all packets arrive", func() bool {
-		return int64(decapsulated(p.entry, near)-before) == sent.Load()
-	})
+	if !happens(5*time.Second, func() bool { return inside() == 0 }) {
+		t.Errorf("%d packets of %d did not arrive; drops %v", inside(), sent.Load(), p.hop("entry").Drops)
+	}
 }

@@ -161,8 +161,8 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 	fromTUN := 0
 	for ; used < v.N; used++ {
 		s := v.Slot(used)
-		if from := s.Meta.from; from != nil && s.Meta.generation != from.epoch.Load() ||
-			from == nil && s.Meta.generation != gen && !p.stillMine(s.Packet) {
+		if s.Meta.from != nil && s.Meta.from.isStale(s.Meta.generation, v.Control()) ||
+			s.Meta.from == nil && s.Meta.generation != gen && !p.stillMine(s.Packet) {
 			lost[dropStale]++
 			continue
 		}

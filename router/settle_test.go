@@ -179,3 +179,40 @@ func TestPurgeWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleHandshake: what waits in a ring when its link is settled is dropped, but
+// for handshakes; those go when the link is closed.
+func TestStaleHandshake(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*socket)
+		want   int // packets read, of one handshake and two packets of data
+	}{
+		{"detector: nothing happens", func(*socket) {}, 3},
+		{"settled", func(s *socket) { s.epoch.Add(1) }, 1},
+		{"closed", (*socket).close, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := twoPeers(t, New(nil))
+			s, err := p.hop.listen(0, nil)
+			must(t, err)
+			to := netip.AddrPortFrom(farNet.Addr().Next(), 51820)
+			if why := s.sendControl(make([]byte, 148), to); why != delivered {
+				t.Fatal(why)
+			}
+			if n, why := s.send([][]byte{make([]byte, 100), make([]byte, 100)}, to, 0, func() bool { return false }); n != 0 {
+				t.Fatalf("%d packets not sent: %v", n, why)
+			}
+			tt.change(s)
+			n := 0
+			for v := p.in.Peek(1); v.N > 0; v = p.in.Peek(1) {
+				got, used, _ := p.take(&v, arrays(1), make([]int, 1), 16)
+				v.Release(used)
+				n += got
+			}
+			if dropped := int(p.hop.drops[dropStale].Load()); n != tt.want || dropped != 3-tt.want {
+				t.Errorf("%d packets read and %d dropped as stale, want %d and %d", n, dropped, tt.want, 3-tt.want)
+			}
+		})
+	}
+}

@@ -174,6 +174,12 @@ func (s *socket) closed() bool {
 	}
 }
 
+// isStale reports whether what came in that epoch must not leave any more. A
+// handshake has no route that could have changed: it may, unless s is closed.
+func (s *socket) isStale(epoch uint32, control bool) bool {
+	return epoch != s.epoch.Load() && (!control || s.closed())
+}
+
 // source returns the address of s as a peer of that address's family sees it.
 func (s *socket) source(dst netip.Addr) (netip.AddrPort, bool) {
 	a := s.hop.addr(dst)

@@ -146,7 +146,8 @@ func TestSwitchLosesNothing(t *testing.T) {
 	inside := lost()
 	t.Logf("%d switches: %d packets sent, %d arrived, %d were inside; %d replies, %d came too late",
 		len(p.switches("out")), s.next, arrived, inside, replied, late)
-	if arrived+inside != int(s.next) || inside > int(s.next)/50 {
+	const messages = 50 // at most: WireGuard's own, which are counted if they were inside
+	if n := arrived + inside; n < int(s.next) || n > int(s.next)+messages || inside > int(s.next)/5 {
 		t.Errorf("%d packets of %d are lost, %d of them inside: %+v", int(s.next)-arrived, s.next, inside, p.r.Status().Hops)
 	}
 	if n := replied + int(late); (n > arrived || n < arrived*49/50) && !raceEnabled { // the internet in memory has queues that drop
@@ -165,7 +166,7 @@ func TestSwitchLosesNothing(t *testing.T) {
 	stop()
 	arrived, _ = s.counts()
 	t.Logf("taken down: %d packets sent, %d arrived, %d dropped", s.next, arrived, lost()-before)
-	if arrived+lost()-before != int(s.next) {
+	if n := arrived + lost() - before; n < int(s.next) || n > int(s.next)+messages {
 		t.Errorf("%d packets arrived of %d, and %d were dropped: %+v", arrived, s.next, lost()-before, p.r.Status().Hops)
 	}
 }
