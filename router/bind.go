@@ -91,14 +91,14 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	err := net.ErrClosed
 	if !b.released.Load() {
 		f := p.flightOf(seq, known)
-		f.sending.Add(1)
-		if known && f.isStale(first) { // seldom
-			bufs = p.withoutStale(f, bufs)
+		f.begun.Add(1)
+		if known && (p.isStale(first) || p.isStale(seq)) { // seldom; numbers ascend
+			bufs = p.withoutStale(bufs)
 		}
 		if err = nil; len(bufs) > 0 {
 			err = b.transport.Send(bufs, ep)
 		}
-		f.sending.Add(-1)
+		f.ended.Add(1)
 	}
 	if known {
 		p.leaveOut(seq)
@@ -123,10 +123,10 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 
 // withoutStale returns the buffers whose packets may still leave, and counts the
 // others.
-func (p *port) withoutStale(f *flight, bufs [][]byte) [][]byte {
+func (p *port) withoutStale(bufs [][]byte) [][]byte {
 	kept := slices.DeleteFunc(slices.Clone(bufs), func(b []byte) bool {
 		s, ok := stamped(b)
-		return ok && isData(b) && f.isStale(s)
+		return ok && isData(b) && p.isStale(s)
 	})
 	p.hop.drops.add(dropStale, len(bufs)-len(kept))
 	return kept

@@ -17,6 +17,9 @@ func (s *socket) sendControl(payload []byte, dst netip.AddrPort) reason {
 	}
 	over := packet.UDPOverhead(dst.Addr())
 	from := origin{s, s.epoch.Load()}
+	if s.closed() {
+		return dropCarrierDown
+	}
 	if limit := s.hop.mtu(); over+len(payload) > limit {
 		return p.putControlPieces(from, payload, src, dst, limit)
 	}

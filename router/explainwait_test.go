@@ -41,7 +41,7 @@ func TestExplainWaits(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 			hop := e.Path[len(e.Path)-1].Name
-			sent := int(windowSize()) + 100
+			sent := int(windowSize(false)) + 100
 			for range sent {
 				l.send(udp(netip.AddrPortFrom(entryTunnel, 4000), netip.AddrPortFrom(tt.dst, 9), make([]byte, 100)))
 			}

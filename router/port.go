@@ -53,6 +53,7 @@ type port struct {
 	unknown flight // of handshakes and keepalives
 	outMov  gate
 	size    uint64 // of the windows
+	staged  uint64 // packets that may wait inside the device for a session
 
 	inbound   flight // what is being decrypted
 	inMov     gate
@@ -61,10 +62,9 @@ type port struct {
 	wroteLast atomic.Int64 // when one ended: Router.clock
 
 	generation atomic.Uint32
-	reading    sync.Mutex // held by Read but while it waits
-	reads      uint64     // calls of Read; guarded by reading
-	parked     bool       // Read waits; guarded by reading
-	again      chan struct{}
+	reading    sync.Mutex  // held by Read but while it waits
+	reads      uint64      // calls of Read; guarded by reading
+	parked     bool        // Read waits; guarded by reading
 	timer      *time.Timer // Read's
 
 	writes sync.RWMutex // read-held by Write: Apply waits for those under way
@@ -82,9 +82,9 @@ func newPort(h *hop) *port {
 		hop:    h,
 		in:     queue.New[origin](ringSlots, controlSlots),
 		outMov: newGate(),
-		size:   windowSize(),
+		size:   windowSize(h.inner),
+		staged: device.QueueStagedSize,
 		inMov:  newGate(),
-		again:  make(chan struct{}, 1),
 		timer:  time.NewTimer(time.Hour),
 		stop:   make(chan struct{}),
 		events: make(chan wgtun.Event, 1), // EventMTUUpdate only: Device.Up is called, since EventUp hides its error
@@ -100,10 +100,6 @@ func (p *port) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	p.reads++
-	select {
-	case p.again <- struct{}{}:
-	default:
-	}
 	for {
 		select {
 		case <-p.stop:
@@ -176,13 +172,13 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 				held = f
 				break // what there is, first
 			}
-			if f.full(p.size) {
+			if f.full(max(p.size, p.staged)) {
 				lost[dropNoSession]++
 				continue
 			}
 		}
 		sizes[n] = copy(bufs[n][offset:], s.Packet)
-		stamp(bufs[n], p.enterOut(i, peers.out[i]))
+		stamp(bufs[n], p.enterOut(i, peers.out[i], v.Control()))
 		n++
 		if s.Meta.from == nil {
 			fromTUN++
@@ -194,24 +190,37 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 	return n, used, held
 }
 
-// The trailer's number: outbound the peer above and the sequence below, inbound
-// a bit that no peer has and the sequence. Both directions share buffers.
+// The trailer's number: outbound the peer above and the sequence below, and a bit
+// for what came by the control lane; inbound a bit that no peer has and the
+// sequence. Both directions share buffers.
 const (
 	seqBits    = 48
+	controlBit = 1 << 62
 	inboundBit = 1 << 63
 )
 
 // enterOut returns the number of the next packet to peer i, whose flight is f.
-func (p *port) enterOut(i int, f *flight) uint64 {
+func (p *port) enterOut(i int, f *flight, control bool) uint64 {
 	if f.in.Load() == f.out.Load() {
 		f.moved.Store(p.hop.r.clock()) // what stands still is timed from here
 	}
-	return uint64(i)<<seqBits | f.in.Add(1)
+	n := uint64(i)<<seqBits | f.in.Add(1)
+	if control {
+		n |= controlBit
+	}
+	return n
+}
+
+// isStale reports whether the outbound packet with that number must not leave any
+// more. A handshake of a carried hop has no route that could have changed: it may.
+func (p *port) isStale(n uint64) bool {
+	return n&controlBit == 0 && n&(1<<seqBits-1) <= p.flightOf(n, true).stale.Load()
 }
 
 // flightOf returns the flight of a batch by the number of one of its packets;
 // one that serves nobody where that is not known.
 func (p *port) flightOf(n uint64, known bool) *flight {
+	n &^= controlBit
 	if out := p.peers.Load().out; known && n>>seqBits < uint64(len(out)) {
 		return out[n>>seqBits]
 	}
@@ -234,7 +243,7 @@ func (p *port) leaveOut(n uint64) {
 // for flushAfter is emptied.
 func (p *port) moving(f *flight) bool {
 	now := p.hop.r.clock()
-	if f.sending.Load() > 0 {
+	if f.sending() {
 		f.moved.Store(now)
 		return true
 	}

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync"
 	"time"
 )
@@ -16,6 +15,7 @@ import (
 // encrypted when it comes out.
 const (
 	drainWait  = 100 * time.Millisecond // for the levels together
+	levelWait  = 20 * time.Millisecond  // and for each that comes after one which did not
 	settleWait = 300 * time.Millisecond // for a device that is busy sending to be back in Read
 )
 
@@ -41,14 +41,11 @@ func (h *hop) settle() {
 	}
 	p.generation.Add(1)
 	h.backInRead(p)
-	var s *socket
-	if p.link != nil {
-		s = p.link.cur.Load()
-	}
 	if !p.drain(deadline) {
-		p.purge(s)
+		h.purge(p)
+		deadline = time.Now().Add(levelWait)
 	}
-	settleCarriers(h.via(), s, deadline)
+	settleCarriers(h.via(), p.socket(), deadline)
 }
 
 // settleCarriers does so for the datagrams of a link, through socket s, in hop c
@@ -60,19 +57,24 @@ func settleCarriers(c *hop, s *socket, deadline time.Time) {
 		if p == nil {
 			return // what it had is gone with it
 		}
-		drained := p.passed(deadline) && p.drain(deadline)
-		if !drained && s != nil {
-			s.epoch.Add(1)
-		}
-		s = nil
-		if p.link != nil {
-			s = p.link.cur.Load()
-		}
-		if !drained {
+		if !p.passed(deadline) || !p.drain(deadline) {
+			if s != nil {
+				s.epoch.Add(1)
+			}
 			c.backInRead(p)
-			p.purge(s)
+			c.purge(p)
+			deadline = time.Now().Add(levelWait)
 		}
+		s = p.socket()
 	}
+}
+
+// socket returns the socket of the hop's link; nil: there is none.
+func (p *port) socket() *socket {
+	if p.link == nil {
+		return nil
+	}
+	return p.link.cur.Load()
 }
 
 // backInRead waits until the device has handed on all that it has read.
@@ -95,29 +97,16 @@ func (h *hop) backInRead(p *port) {
 // all that it has read was handed on. It reports false if that took longer
 // than d.
 func (p *port) readAgain(d time.Duration) bool {
-	p.reading.Lock()
-	reads, parked := p.reads, p.parked
-	p.reading.Unlock()
-	if parked {
-		return true
+	state := func() (reads uint64, parked bool) {
+		p.reading.Lock()
+		defer p.reading.Unlock()
+		return p.reads, p.parked
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-p.again:
-			p.reading.Lock()
-			done := p.reads > reads
-			p.reading.Unlock()
-			if done {
-				return true
-			}
-		case <-p.stop:
-			return true
-		case <-t.C:
-			return false
-		}
-	}
+	before, _ := state()
+	return waitFor(time.Now().Add(d), func() (done, hopeless bool) {
+		reads, parked := state()
+		return parked || reads > before || p.in.Closed(), false
+	})
 }
 
 // drain waits until every packet that is inside the device now has left it. It
@@ -137,7 +126,7 @@ func (p *port) drain(deadline time.Time) bool {
 			}
 			done = false
 			still := p.hop.r.clock() - f.moved.Load()
-			hopeless = hopeless || still > int64(stallAfter) && f.sending.Load() == 0
+			hopeless = hopeless || still > int64(stallAfter) && !f.sending()
 		}
 		return done, hopeless
 	})
@@ -163,24 +152,44 @@ func waitFor(deadline time.Time, condition func() (done, hopeless bool)) bool {
 	}
 }
 
-// purge drops the packets that are inside the device now: at once those that wait
-// for a session, and the others when they come out. s is the device's link, or nil.
-func (p *port) purge(s *socket) {
-	now := p.hop.r.clock()
+// purge drops the packets that are inside the device p now: at once those that wait
+// for a session, and the others when they come out.
+func (h *hop) purge(p *port) {
+	now := h.r.clock()
 	out := p.peers.Load().out
 	for _, f := range out {
-		f.stale.Store(f.in.Load())
+		f.expire()
 		if f.flush != nil {
 			f.flush()
 			f.empty(now)
 		}
 	}
-	if s == nil {
-		return
+	if !p.sent(out, time.Now().Add(settleWait)) {
+		if p.link != nil {
+			h.r.log.Warn("a link is busy: packets of earlier routes may leave late", "hop", h.name)
+		} else if err := h.rebind(); err != nil { // a new UDP socket, for one that blocks
+			h.fail(p, err)
+		}
 	}
-	// A Send that did not see that yet ends soon: the link does not wait for long.
-	waitFor(time.Now().Add(settleWait), func() (done, hopeless bool) {
-		return !slices.ContainsFunc(out, func(f *flight) bool { return f.sending.Load() > 0 }), false
+	if s := p.socket(); s != nil {
+		s.epoch.Add(1) // for what it has sent
+	}
+}
+
+// sent waits until every Send of those flights that is under way now has returned:
+// later ones see what is stale. It reports false if that does not happen by the
+// deadline.
+func (p *port) sent(out []*flight, deadline time.Time) bool {
+	begun := make([]uint64, len(out))
+	for i, f := range out {
+		begun[i] = f.begun.Load()
+	}
+	return waitFor(deadline, func() (done, hopeless bool) {
+		for i, f := range out {
+			if f.ended.Load() < begun[i] {
+				return false, false
+			}
+		}
+		return true, false
 	})
-	s.epoch.Add(1) // for what it has sent
 }

@@ -109,16 +109,30 @@ func (f sendFunc) Send(bufs [][]byte, _ conn.Endpoint) error       { return f(bu
 func (f sendFunc) ParseEndpoint(string) (conn.Endpoint, error)     { return nil, errors.ErrUnsupported }
 func (f sendFunc) BatchSize() int                                  { return rootBatch }
 
-// TestPurge: of what is inside a device when it is purged, nothing leaves later,
-// however far it had come; what comes after it leaves.
+// encrypt reads what is in the port's ring, and returns it as data messages with the
+// numbers of first and so on.
+func encrypt(t *testing.T, p *port, first byte) (bufs [][]byte) {
+	t.Helper()
+	list := arrays(16)
+	n, err := p.Read(list, make([]int, 16), 16)
+	must(t, err)
+	for i, b := range list[:n] {
+		b[0], b[1] = device.MessageTransportType, first+byte(i)
+		bufs = append(bufs, b[:64])
+	}
+	return bufs
+}
+
+// TestPurge: of what is being encrypted inside a device when it is purged, nothing
+// leaves later but handshakes of carried hops; what comes after it leaves.
 func TestPurge(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		purge bool
 		want  []byte
 	}{
-		{"detector: unpurged, all leave", false, []byte{0, 1, 2, 10, 11}},
-		{"purged", true, []byte{10, 11}},
+		{"detector: unpurged, all leave", false, []byte{0, 1, 2, 10, 20, 21}},
+		{"purged", true, []byte{10, 20, 21}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := twoPeers(t, New(nil))
@@ -130,54 +144,69 @@ func TestPurge(t *testing.T) {
 				}
 				return nil
 			})
-			encrypt := func(n int, first byte) (bufs [][]byte) { // reads n packets, as data messages
-				push(t, p, n, farNet.Addr().Next())
-				list, sizes := arrays(n), make([]int, n)
-				if got, err := p.Read(list, sizes, 16); err != nil || got != n {
-					t.Fatalf("%d packets, %v", got, err)
-				}
-				for i, b := range list {
-					b[0], b[1] = device.MessageTransportType, first+byte(i)
-					bufs = append(bufs, b[:64])
-				}
-				return bufs
+			far := farNet.Addr().Next()
+			push(t, p, 3, far)
+			before := encrypt(t, p, 0)
+			handshake := udp(netip.AddrPortFrom(p.hop.addr4, firstLinkPort), netip.AddrPortFrom(far, 51820), make([]byte, 148))
+			if !p.in.PutControl(len(handshake), origin{generation: p.generation.Load()}, func(b []byte) { copy(b, handshake) }) {
+				t.Fatal("no room")
 			}
-			before := encrypt(3, 0)
+			before = append(before, encrypt(t, p, 10)...)
 			if tt.purge {
-				p.purge(nil)
+				p.hop.purge(p)
 			}
-			after := encrypt(2, 10)
+			push(t, p, 2, far)
+			after := encrypt(t, p, 20)
 			must(t, p.bind.Send(before[:1], nil))
 			must(t, p.bind.Send(append(before[1:], after...), nil))
 			if !bytes.Equal(sent, tt.want) {
 				t.Errorf("sent %d, want %d", sent, tt.want)
 			}
-			if got, want := p.hop.drops[dropStale].Load(), uint64(5-len(tt.want)); got != want {
+			if got, want := p.hop.drops[dropStale].Load(), uint64(6-len(tt.want)); got != want {
 				t.Errorf("%d dropped as stale, want %d", got, want)
 			}
 		})
 	}
 }
 
-// TestPurgeWaits: what a Send under way puts into the carrier's ring is stale, too.
+// TestPurgeWaits: what a Send under way puts into the carrier's ring is stale, too;
+// one that takes too long does not hold a purge up for ever.
 func TestPurgeWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := twoPeers(t, New(nil))
-		s := &socket{hop: p.hop}
-		f := p.peers.Load().out[0]
-		f.sending.Add(1)
-		go func() {
-			time.Sleep(linkWait)
-			if s.epoch.Load() != 0 {
-				t.Error("the epoch ended while something was being sent")
-			}
-			f.sending.Add(-1)
-		}()
-		p.purge(s)
-		if s.epoch.Load() != 1 || f.sending.Load() != 0 {
-			t.Errorf("epoch %d, sending %d", s.epoch.Load(), f.sending.Load())
-		}
-	})
+	for _, d := range []time.Duration{linkWait, time.Second} {
+		t.Run(d.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := twoPeers(t, New(nil))
+				p.size = 128
+				s := &socket{hop: p.hop}
+				p.link = &link{child: p.hop}
+				p.link.cur.Store(s)
+				var epochs []uint32 // of what is sent
+				p.bind.transport = sendFunc(func([][]byte) error {
+					epochs = append(epochs, s.epoch.Load())
+					time.Sleep(d)
+					return nil
+				})
+				push(t, p, 1, farNet.Addr().Next())
+				first := encrypt(t, p, 0)
+				push(t, p, 1, farNet.Addr().Next())
+				second := encrypt(t, p, 1)
+				go func() {
+					_ = p.bind.Send(first, nil)
+					_ = p.bind.Send(second, nil) // it is stale by then
+				}()
+				synctest.Wait()
+				start := time.Now()
+				p.hop.purge(p)
+				if took, want := time.Since(start), min(d, settleWait); took < want || took > want+5*time.Millisecond {
+					t.Errorf("the purge took %v, want %v", took, want)
+				}
+				time.Sleep(2 * d)
+				if now := s.epoch.Load(); len(epochs) != 1 || epochs[0] == now || p.hop.drops[dropStale].Load() != 1 {
+					t.Errorf("sent in epochs %d, now %d; %d dropped as stale, want one each", epochs, now, p.hop.drops[dropStale].Load())
+				}
+			})
+		})
+	}
 }
 
 // TestStaleHandshake: what waits in a ring when its link is settled is dropped, but

@@ -156,8 +156,8 @@ func (s *socket) close() {
 			h.closed.Store(&next)
 		}
 		h.socketMu.Unlock()
-		s.epoch.Add(1)
 		close(s.stop)
+		s.epoch.Add(1) // only now: what is sent later sees that s is closed
 		s.rx.Close()
 		if p := h.port.Load(); p != nil {
 			p.in.Wake()
@@ -198,6 +198,9 @@ func (s *socket) send(payloads [][]byte, dst netip.AddrPort, wait time.Duration,
 	over := packet.UDPOverhead(dst.Addr())
 	out := s.producer(p)
 	epoch := s.epoch.Load()
+	if s.closed() {
+		return len(payloads), dropCarrierDown
+	}
 	limit := s.fragmentAt() - over
 	var deadline time.Time
 	for len(payloads) > 0 {

@@ -25,9 +25,9 @@ func TestStalledPeer(t *testing.T) {
 		wg.Go(func() { // sends for the other peer, nearly all the time
 			for n := range sent {
 				f := p.flightOf(n, true)
-				f.sending.Add(1)
+				f.begun.Add(1)
 				time.Sleep(50 * time.Microsecond)
-				f.sending.Add(-1)
+				f.ended.Add(1)
 				p.leaveOut(n)
 			}
 		})

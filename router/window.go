@@ -28,9 +28,15 @@ const maxPacket = device.MaxMessageSize - trailer - 48
 
 // windowSize is the number of packets that may be inside a device, per
 // direction and, outbound, per peer: a batch on two processors. Twice as many
-// cost more of the processor and bring nothing (docs/performance.md).
-func windowSize() uint64 {
-	return uint64(min(max(32*(runtime.GOMAXPROCS(0)+2), 128), 2048))
+// cost more of the processor and bring nothing (docs/performance.md). A carried
+// hop gets a quarter of that: what waits in all the hops of a chain shares the
+// caches.
+func windowSize(carried bool) uint64 {
+	size := min(max(32*(runtime.GOMAXPROCS(0)+2), 128), 2048)
+	if carried {
+		size /= 4
+	}
+	return uint64(size)
 }
 
 // stamp writes seq at the end of the array that b is a part of.
@@ -59,7 +65,8 @@ func isData(b []byte) bool {
 type flight struct {
 	in, out atomic.Uint64 // sequence numbers of the newest that entered, left
 	moved   atomic.Int64  // when one left last, or the flight was emptied: nanoseconds of clock
-	sending atomic.Int32  // outbound: calls of the transport's Send under way
+	begun   atomic.Uint64 // outbound: calls of the transport's Send
+	ended   atomic.Uint64 // and how many of them returned
 	stale   atomic.Uint64 // outbound: up to this sequence number, what comes out is dropped
 	flush   func()        // outbound: drops the packets that wait for a session
 
@@ -103,8 +110,18 @@ func (f *flight) leave(seq uint64) {
 	}
 }
 
-// isStale reports whether the outbound packet with that number must not leave.
-func (f *flight) isStale(n uint64) bool { return n&(1<<seqBits-1) <= f.stale.Load() }
+// sending reports whether a call of the transport's Send is under way.
+func (f *flight) sending() bool { return f.begun.Load() != f.ended.Load() }
+
+// expire makes what is inside stale: it must not leave any more.
+func (f *flight) expire() {
+	for newest := f.in.Load(); ; {
+		old := f.stale.Load()
+		if newest <= old || f.stale.CompareAndSwap(old, newest) {
+			return
+		}
+	}
+}
 
 // empty forgets what is inside.
 func (f *flight) empty(now int64) {

@@ -154,7 +154,7 @@ func twoPeers(t *testing.T, r *Router) *port {
 	r.table.Store(tableOf(t, addrs("192.0.2.1"), []Route{{Prefix: everything[0], Hop: "h"}}, h))
 	p := newPort(h)
 	p.bind = &meteredBind{port: p}
-	p.size = 4
+	p.size, p.staged = 4, 4
 	h.port.Store(p)
 	return p
 }
