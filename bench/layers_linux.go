@@ -136,7 +136,11 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 					r.o.progress("no time for %d layers: see -limit", n)
 					return
 				}
-				for _, s := range subjects {
+				for i := range subjects {
+					s := subjects[i]
+					if round%2 == 1 {
+						s = subjects[len(subjects)-1-i]
+					}
 					r.o.progress("section %d, %s: %d, round %d: %s", section, name, n, round+1, s.name)
 					if err := l.sub(func(l *lab) { r.layer(section, l, t, s, n, round == 0) }); err != nil {
 						r.o.progress("%v", err)

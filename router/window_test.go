@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,6 +199,19 @@ func arrays(n int) [][]byte {
 		list[i] = make([]byte, device.MaxMessageSize)
 	}
 	return list
+}
+
+// TestWindowSize: windows grow with the processors, and a carried hop has a quarter
+// of one.
+func TestWindowSize(t *testing.T) {
+	for procs, want := range map[int][2]uint64{1: {128, 32}, 2: {128, 32}, 4: {192, 48}, 64: {2048, 512}} {
+		old := runtime.GOMAXPROCS(procs)
+		got := [2]uint64{windowSize(false), windowSize(true)}
+		runtime.GOMAXPROCS(old)
+		if got != want {
+			t.Errorf("%d processors: %d, want %d", procs, got, want)
+		}
+	}
 }
 
 // TestNumbersPerPeer: each peer has numbers and a window of its own.
