@@ -1,0 +1,158 @@
+package router
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"multihop/packet"
+)
+
+// An ordered stream, from one UDP port, notes the numbers of its packets as they come.
+type ordered struct {
+	from netip.AddrPort
+
+	mu   sync.Mutex
+	came []uint32
+}
+
+func (o *ordered) note(pkt []byte) {
+	var m packet.Meta
+	if m.Parse(pkt) != packet.OK || m.Proto != packet.ProtoUDP || m.SrcPort != o.from.Port() {
+		return
+	}
+	if b, ok := packet.UDPPayload(pkt, &m); ok && len(b) >= 4 {
+		o.mu.Lock()
+		o.came = append(o.came, binary.BigEndian.Uint32(b))
+		o.mu.Unlock()
+	}
+}
+
+func (o *ordered) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.came)
+}
+
+// push sends n packets as fast as they come, of which never more than the smallest
+// window are under way: none is lost for want of room.
+func (o *ordered) push(t *testing.T, n uint32, to netip.AddrPort, send func(pkts ...[]byte)) {
+	t.Helper()
+	const most = 32
+	for next := uint32(1); next <= n; {
+		if !happens(10*time.Second, func() bool { return int(next)-1-o.count() <= most/2 }) {
+			t.Errorf("%d packets sent, %d came", next-1, o.count())
+			return
+		}
+		var pkts [][]byte
+		for ; next <= n && int(next)-1-o.count() < most; next++ {
+			b := binary.BigEndian.AppendUint32(make([]byte, 0, 1000), next)
+			pkts = append(pkts, udp(o.from, to, b[:1000]))
+		}
+		send(pkts...)
+	}
+	if !happens(10*time.Second, func() bool { return o.count() >= int(n) }) {
+		t.Errorf("%d packets sent, %d came", n, o.count())
+	}
+}
+
+// misplaced returns how many packets came after one with a higher number, or twice.
+func (o *ordered) misplaced() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	last := uint32(0)
+	for _, x := range o.came {
+		if x <= last {
+			n++
+		}
+		last = max(last, x)
+	}
+	return n
+}
+
+// TestOrder: packets of a flow leave a hop and its carrier in the order in which they
+// came, all of them, in both directions, while another flow keeps both busy.
+func TestOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		swaps bool
+	}{
+		{"detector: a network that swaps some", true},
+		{"a network that swaps none", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t, nil)
+			l.start()
+			far, near := farNet.Addr().Next(), nearNet.Addr().Next()
+			for _, dst := range []netip.Addr{far, near} {
+				if _, ok := l.exchange(dst, 10*time.Second); !ok {
+					t.Fatal("no path")
+				}
+			}
+			if tt.swaps {
+				l.net.Host(clientAddr).Divert(swapper())
+				l.entry.Outside().Divert(swapper())
+			}
+			const n = 10_000
+			out := ordered{from: netip.AddrPortFrom(l.tunAddr(far), 4100)} // the far host echoes its packets
+			in := ordered{from: netip.AddrPortFrom(far, 4200)}
+			l.exit.Inside().Tap(func(sent bool, pkt []byte) {
+				if sent {
+					out.note(pkt)
+				}
+			})
+			var wg sync.WaitGroup
+			quit := make(chan struct{})
+			wg.Go(func() { // what arrives at the TUN
+				for {
+					select {
+					case <-quit:
+						return
+					default:
+						in.note(l.recv(100 * time.Millisecond))
+					}
+				}
+			})
+			defer func() { close(quit); wg.Wait() }()
+			stop := l.trickle(near)
+			defer stop()
+
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				out.push(t, n, netip.AddrPortFrom(far, 9), l.send)
+			}()
+			in.push(t, n, netip.AddrPortFrom(exitTunnel, 4100), func(pkts ...[]byte) { l.net.Host(far).Send(pkts) })
+			<-done
+			for way, o := range map[string]*ordered{"out": &out, "in": &in} {
+				if got := o.misplaced(); (got > 0) != tt.swaps {
+					t.Errorf("%s: %d of %d packets came out of their order", way, got, n)
+				}
+			}
+		})
+	}
+}
+
+// swapper returns a Divert that swaps one of a hundred packets with the next.
+func swapper() func(pkt []byte) [][]byte {
+	var mu sync.Mutex
+	var count int
+	var held []byte
+	return func(pkt []byte) [][]byte {
+		mu.Lock()
+		defer mu.Unlock()
+		if count++; count%100 == 0 && held == nil {
+			held = slices.Clone(pkt)
+			return nil
+		}
+		out := [][]byte{pkt}
+		if held != nil {
+			out = append(out, held)
+			held = nil
+		}
+		return out
+	}
+}
