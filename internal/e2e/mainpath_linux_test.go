@@ -221,3 +221,36 @@ func TestTwoPeers(t *testing.T) {
 		}
 	}
 }
+
+// TestSaturatedFlow: of a single flow that goes as fast as two hops can, next to
+// nothing is lost inside the router: a machine without a free processor may make a
+// queue overflow once. What it loses, it counts.
+func TestSaturatedFlow(t *testing.T) {
+	n := newNetwork(t)
+	r := n.StartRelays(t, e2e.RelayOptions{})
+	like := e2e.FarAddr().V4
+	i := n.Run(t, e2e.Chain{
+		Entry:  r.EntryConf(like, "0.0.0.0/0"),
+		Exit:   r.ExitConf(like, "0.0.0.0/0"),
+		Routes: providerRoutes(),
+	})
+	transfers(t, n, like, e2e.Inner().V4, 2*bulk)
+	s, err := i.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost, passed uint64
+	drops := []map[string]uint64{s.Drops}
+	for _, h := range s.Hops {
+		drops = append(drops, h.Drops)
+		passed += h.Out + h.In
+	}
+	for _, d := range drops {
+		for _, count := range d {
+			lost += count
+		}
+	}
+	if passed < 4*bulk/1500 || lost > passed/1000 {
+		t.Errorf("%d of %d packets lost: %+v", lost, passed, s)
+	}
+}
