@@ -230,8 +230,8 @@ func TestSaturatedFlow(t *testing.T) {
 	r := n.StartRelays(t, e2e.RelayOptions{})
 	like := e2e.FarAddr().V4
 	i := n.Run(t, e2e.Chain{
-		Entry:  r.EntryConf(like, "0.0.0.0/0"),
-		Exit:   r.ExitConf(like, "0.0.0.0/0"),
+		Entry:  r.EntryConf(like, "0.0.0.0/0", "::/0"),
+		Exit:   r.ExitConf(like, "0.0.0.0/0", "::/0"),
 		Routes: providerRoutes(),
 	})
 	transfers(t, n, like, e2e.Inner().V4, 2*bulk)
