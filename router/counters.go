@@ -28,7 +28,7 @@ const (
 	dropFamily     // its hop has no address of the family: rejected
 	dropTooBig     // larger than the hop's MTU
 	dropRingFull   // the hop's ring stayed full
-	dropStale      // its route changed while it waited
+	dropStale      // its route changed while it waited, or was being encrypted
 	dropNoSession  // its peer has no session, and enough waits already
 	dropNoPeer     // no peer of the hop has its destination in its AllowedIPs
 	dropSendError  // the socket refused the batch, or a part of it: at most so many

@@ -16,7 +16,7 @@ import (
 const (
 	drainWait  = 100 * time.Millisecond // for the levels together
 	levelWait  = 20 * time.Millisecond  // and for each that comes after one which did not
-	settleWait = 300 * time.Millisecond // for a device that is busy sending to be back in Read
+	settleWait = 300 * time.Millisecond // for a busy device to be back in Read, and for a Send to return
 )
 
 // settle makes sure that nothing that was routed through the hops before leaves
