@@ -12,20 +12,28 @@ type figure struct {
 	Name    string  `json:"name"`
 	Subject string  `json:"subject"` // the multihop that is judged
 	Value   float64 `json:"value"`
-	Must    float64 `json:"must"` // the bar
-	Aim     float64 `json:"aim"`  // near what the architecture allows
-	More    bool    `json:"more"` // more is better
+	Must    float64 `json:"must"`   // the bar
+	Aim     float64 `json:"aim"`    // near what the architecture allows
+	More    bool    `json:"more"`   // more is better
+	Rounds  int     `json:"rounds"` // that the median is of
 }
+
+// enoughRounds is how many a median should be of.
+const enoughRounds = 7
 
 func (f figure) verdict() string {
 	better := func(a, b float64) bool { return f.More && a >= b || !f.More && a <= b }
+	said := "MISSED"
 	switch {
 	case better(f.Value, f.Aim):
-		return "aim reached"
+		said = "aim reached"
 	case better(f.Value, f.Must):
-		return "reached"
+		said = "reached"
 	}
-	return "MISSED"
+	if f.Rounds < enoughRounds {
+		said += ", too few rounds to say"
+	}
+	return said
 }
 
 // figures are the comparisons that what was measured allows, of these multihops
@@ -40,10 +48,9 @@ func (r *record) figures(subjects []string) []figure {
 	}
 	for _, who := range subjects {
 		ratio := func(name string, a, b key, must, aim float64, more bool) {
-			x, ok1 := r.median(a)
-			y, ok2 := r.median(b)
-			if ok1 && ok2 && y != 0 {
-				all = append(all, figure{name, who, x / y, must, aim, more})
+			x, y := r.index[a], r.index[b]
+			if x != nil && y != nil && y.Median != 0 {
+				all = append(all, figure{name, who, x.Median / y.Median, must, aim, more, min(len(x.Values), len(y.Values))})
 			}
 		}
 		at := func(section int, name, metric, unit, subject string) key {
@@ -79,8 +86,8 @@ func (r *record) figures(subjects []string) []figure {
 			ratio(name+", RTT / nested", at(3, name, "RTT p50", "ms", who), at(3, name, "RTT p50", "ms", "nested wireguard-go"), 0.3, 0.2, false)
 		}
 		value := func(name string, k key, must, aim float64, more bool) {
-			if v, ok := r.median(k); ok {
-				all = append(all, figure{name, who, v, must, aim, more})
+			if s := r.index[k]; s != nil {
+				all = append(all, figure{name, who, s.Median, must, aim, more, len(s.Values)})
 			}
 		}
 		for _, n := range []int{23, 48} {
@@ -94,8 +101,8 @@ func (r *record) figures(subjects []string) []figure {
 		{"prefixes=1000000,destinations=64", "parse, a million prefixes, translation, 64 destinations: ns a packet"},
 		{"prefixes=1000000", "the same, 4,096 destinations and packets, out of cache"},
 	} {
-		if v, ok := r.median(key{5, "benchmark", "time", "ns/packet", "router Outbound/" + b.name}); ok {
-			all = append(all, figure{b.what, "multihop", v, 60, 40, false})
+		if s := r.index[key{5, "benchmark", "time", "ns/packet", "router Outbound/" + b.name}]; s != nil {
+			all = append(all, figure{b.what, "multihop", s.Median, 60, 40, false, len(s.Values)})
 		}
 	}
 	return all
@@ -109,9 +116,9 @@ func (r *record) compare(w io.Writer, subjects []string) {
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "figure\t\tvalue\tmust\taim\t")
+	fmt.Fprintln(tw, "figure\t\tvalue\tmust\taim\trounds\t")
 	for _, f := range all {
-		fmt.Fprintf(tw, "%s\t%s\t%.2f\t%g\t%g\t%s\n", f.Name, f.Subject, f.Value, f.Must, f.Aim, f.verdict())
+		fmt.Fprintf(tw, "%s\t%s\t%.2f\t%g\t%g\t%d\t%s\n", f.Name, f.Subject, f.Value, f.Must, f.Aim, f.Rounds, f.verdict())
 	}
 	_ = tw.Flush()
 }

@@ -12,9 +12,9 @@ import (
 
 // A document is what bench.json holds.
 type document struct {
-	Machine machine   `json:"machine"` // of the last run
-	Series  []*series `json:"series"`
-	Figures []figure  `json:"figures"`
+	Machines map[int]machine `json:"machines"` // by section: the one it was measured on
+	Series   []*series       `json:"series"`
+	Figures  []figure        `json:"figures"`
 }
 
 // file is the path of bench.json.
@@ -34,6 +34,11 @@ func (r *record) load(path string, again []int) error {
 	if err != nil {
 		return fmt.Errorf("what an earlier run has left: %w", err)
 	}
+	for n, m := range d.Machines {
+		if !slices.Contains(again, n) {
+			r.machines[n] = m
+		}
+	}
 	for _, s := range d.Series {
 		if slices.Contains(again, s.Section) {
 			continue
@@ -46,8 +51,8 @@ func (r *record) load(path string, again []int) error {
 }
 
 // write writes everything as JSON, whole or not at all.
-func (o *options) write(m machine, rec *record) error {
-	b, err := json.MarshalIndent(document{m, rec.all, rec.figures(o.multihops())}, "", "\t")
+func (o *options) write(rec *record) error {
+	b, err := json.MarshalIndent(document{rec.machines, rec.all, rec.figures(o.multihops())}, "", "\t")
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ func TestLoad(t *testing.T) {
 		before.add(kept, v)
 		before.add(again, v)
 	}
-	if err := o.write(machine{}, before); err != nil {
+	before.machines = map[int]machine{2: {Revision: "two"}, 3: {Revision: "three"}}
+	if err := o.write(before); err != nil {
 		t.Fatal(err)
 	}
 	after := newRecord()
@@ -29,6 +30,9 @@ func TestLoad(t *testing.T) {
 	}
 	if s := after.index[kept]; s == nil || !slices.Equal(s.Values, []float64{3, 1, 2}) || s.Median != 2 || s.Least != 1 || s.Most != 3 {
 		t.Errorf("kept: %+v", s)
+	}
+	if after.machines[2].Revision != "two" || len(after.machines) != 1 {
+		t.Errorf("machines of the sections that are kept: %+v", after.machines)
 	}
 	if s := after.index[again]; s != nil {
 		t.Errorf("measured again, and yet kept: %+v", s)

@@ -10,10 +10,9 @@ import (
 
 // A rounds measures subjects in turn, round after round.
 type rounds struct {
-	o       *options
-	rec     *record
-	machine machine
-	until   time.Time // no round of the section may end later
+	o     *options
+	rec   *record
+	until time.Time // no round of the section may end later
 }
 
 // enough reports whether there is no time for another round like those n which
@@ -33,6 +32,7 @@ const (
 	relayCPU   = "relay CPU"
 	yardstick  = "client/relay CPU"
 	retrans    = "retransmissions"
+	wakeUps    = "wake-ups"
 	peakRSS    = "peak RSS"
 )
 
@@ -110,17 +110,18 @@ func (r *rounds) transfer(l *lab, t *testbed, c *client, k key, target netip.Add
 		way = " up"
 	}
 	relay := []int{t.relays.Entry.Process.PID()}
-	ours, theirs := cpu(c.pids()), cpu(relay)
+	ours, theirs, woken := cpu(c.pids()), cpu(relay), threadsOf(c.pids())
 	done, err := t.sink[target].transfer(t.Client, target, up, flows, r.o.transferTime)
 	if err != nil {
 		l.Fatalf("%v; output of the client:\n%s", err, c.output())
 	}
-	ours, theirs = cpu(c.pids())-ours, cpu(relay)-theirs
+	ours, theirs, woken = cpu(c.pids())-ours, cpu(relay)-theirs, threadsOf(c.pids()).minus(woken)
 	r.add(k, throughput+way, "Mbit/s", done.mbps())
 	r.add(k, clientCPU+way, "s/GiB", ours.Seconds()/done.gib())
 	r.add(k, relayCPU+way, "s/GiB", theirs.Seconds()/done.gib())
 	r.add(k, yardstick+way, "", ours.Seconds()/theirs.Seconds())
 	r.add(k, retrans+way, "per GiB", float64(done.retrans)/done.gib())
+	r.add(k, wakeUps+way, "per MiB", woken.wakeUps/(done.gib()*1024))
 }
 
 // rtts are round trips to the target in milliseconds.

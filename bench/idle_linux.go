@@ -5,7 +5,16 @@ import (
 	"time"
 )
 
-// idle measures round trips where nothing else happens. All subjects run, each in a
+// silence is how long it is watched what programs do while they have nothing to do.
+const silence = 2 * time.Second
+
+// silent notes what the threads of a subject did in a time without packets.
+func (r *rounds) silent(k key, did threads, d time.Duration) {
+	r.add(k, "silent, CPU", "ms/s", did.ran.Seconds()*1000/d.Seconds())
+	r.add(k, "silent, wake-ups", "per s", did.wakeUps/d.Seconds())
+}
+
+// idle measures round trips where nothing else happens, and what not even a packet costs. All subjects run, each in a
 // network of its own, and pings take turns: the machine, whose speed changes from
 // second to second, is in the same state for each of them.
 func (r *rounds) idle(section int, one, two []subject) error {
@@ -13,6 +22,7 @@ func (r *rounds) idle(section int, one, two []subject) error {
 	return inLab(name, func(l *lab) {
 		type pinged struct {
 			key key
+			c   *client
 			p   *pinger
 		}
 		var all []pinged
@@ -26,7 +36,7 @@ func (r *rounds) idle(section int, one, two []subject) error {
 				l.Fatal(err)
 			}
 			l.Cleanup(p.close)
-			all = append(all, pinged{key{Section: section, Case: name, Subject: s.name + what}, p})
+			all = append(all, pinged{key{Section: section, Case: name, Subject: s.name + what}, c, p})
 		}
 		for _, s := range one {
 			start(s, near(), ", one hop")
@@ -36,6 +46,14 @@ func (r *rounds) idle(section int, one, two []subject) error {
 		}
 		for n := range max(r.o.least, 7) {
 			r.o.progress("section %d, %s, round %d", section, name, n+1)
+			before := make([]threads, len(all))
+			for i, s := range all {
+				before[i] = threadsOf(s.c.pids())
+			}
+			time.Sleep(silence)
+			for i, s := range all {
+				r.silent(s.key, threadsOf(s.c.pids()).minus(before[i]), silence)
+			}
 			rtts := make([][]float64, len(all))
 			for end := time.Now().Add(r.o.pingTime * time.Duration(len(all))); time.Now().Before(end); {
 				for i, s := range all {

@@ -161,8 +161,8 @@ type layered struct {
 }
 
 // layer measures n layers: whether they work (a ping of 32 bytes and a hashed
-// MiB), and how well; the first time also the largest payload, which does not
-// vary.
+// MiB), and how well; the first time also what hardly varies: the largest payload,
+// and the cost of silence.
 func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bool) {
 	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
 	works := 0.0
@@ -183,6 +183,12 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bo
 	}
 	r.add(k, "from start to answer", "ms", time.Since(begun).Seconds()*1000)
 	r.add(k, "RSS idle", "MiB", rss(c.pids(), "VmRSS"))
+	if first {
+		time.Sleep(silence) // after the handshakes
+		before := threadsOf(c.pids())
+		time.Sleep(silence)
+		r.silent(k, threadsOf(c.pids()).minus(before), silence)
+	}
 	if _, err := t.client.Upload(top, 1<<20, 90*time.Second); err != nil {
 		l.Logf("%s: %d layers: %v", s.name, n, err)
 		return

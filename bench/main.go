@@ -110,7 +110,7 @@ func (o *options) run() error {
 		return err
 	}
 	m := thisMachine(revision(o.root))
-	r := &rounds{o: o, rec: newRecord(), machine: m}
+	r := &rounds{o: o, rec: newRecord()}
 	measured := o.sections
 	if o.memory {
 		measured = []int{inMemory}
@@ -118,14 +118,16 @@ func (o *options) run() error {
 	if err := r.rec.load(o.file(), measured); err != nil {
 		return err
 	}
+	for _, n := range measured {
+		r.rec.machines[n] = m
+	}
 	var err error
 	if o.memory {
 		r.until = time.Now().Add(o.limit)
-		err = errors.Join(r.memory(), o.write(m, r.rec))
+		err = errors.Join(r.memory(), o.write(r.rec))
 	} else {
 		err = r.sections()
 	}
-	m.print(os.Stdout)
 	r.rec.print(os.Stdout)
 	r.rec.compare(os.Stdout, o.multihops())
 	return errors.Join(err, r.rec.plot(o.out))
@@ -182,7 +184,7 @@ func (r *rounds) sections() error {
 		default:
 			errs = append(errs, fmt.Errorf("there is no section %d", n))
 		}
-		errs = append(errs, o.write(r.machine, r.rec)) // what comes later may fail, or be interrupted
+		errs = append(errs, o.write(r.rec)) // what comes later may fail, or be interrupted
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -19,16 +20,34 @@ func revision(dir string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func (m machine) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%v  %s, %d CPUs, %d MiB, Linux %s, %s, multihop %s, load %s\n",
-		m.Time, m.CPU, m.CPUs, m.MemoryMiB, m.Kernel, m.Go, m.Revision, m.Load)
+// printMachines says where and with what each section was measured.
+func (r *record) printMachines(w io.Writer) {
+	var sections [][]int
+	for _, n := range slices.Sorted(maps.Keys(r.machines)) {
+		i := slices.IndexFunc(sections, func(of []int) bool { return reflect.DeepEqual(r.machines[of[0]], r.machines[n]) })
+		if i < 0 {
+			i = len(sections)
+			sections = append(sections, nil)
+		}
+		sections[i] = append(sections[i], n)
+	}
+	for _, of := range sections {
+		r.machines[of[0]].print(w, of)
+	}
+}
+
+func (m machine) print(w io.Writer, sections []int) {
+	fmt.Fprintf(w, "\nsections %s: %v  %s, %d CPUs, %d MiB, Linux %s, %s, multihop %s, load %s\n",
+		strings.Trim(fmt.Sprint(sections), "[]"), m.Time, m.CPU, m.CPUs, m.MemoryMiB, m.Kernel, m.Go, m.Revision, m.Load)
 	for _, name := range slices.Sorted(maps.Keys(m.Modules)) {
 		fmt.Fprintf(w, "  %s %s\n", name, m.Modules[name])
 	}
 }
 
-// print prints a table per case: a row per metric, a column per subject.
+// print prints the machines, and a table per case: a row per metric, a column per
+// subject.
 func (r *record) print(w io.Writer) {
+	r.printMachines(w)
 	type table struct {
 		section int
 		name    string
@@ -56,7 +75,15 @@ func (r *record) printCase(w io.Writer, section int, name string) {
 			metrics = append(metrics, s.Metric)
 		}
 	}
-	fmt.Fprintf(w, "\n%d. %s: medians of %d rounds (least to most)\n", section, name, len(all[0].Values))
+	rounds := make([]int, len(all))
+	for i, s := range all {
+		rounds[i] = len(s.Values)
+	}
+	of := fmt.Sprint(slices.Max(rounds))
+	if least := slices.Min(rounds); least != slices.Max(rounds) { // not everything is measured in each round
+		of = fmt.Sprintf("%d to %s", least, of)
+	}
+	fmt.Fprintf(w, "\n%d. %s: medians of %s rounds (least to most)\n", section, name, of)
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	defer func() { _ = tw.Flush() }()
 	if len(metrics) < len(subjects) { // a row per subject instead

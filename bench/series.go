@@ -26,11 +26,14 @@ type series struct {
 // A record is everything measured, in the order in which it came first. It is
 // not safe for concurrent use.
 type record struct {
-	all   []*series
-	index map[key]*series
+	all      []*series
+	index    map[key]*series
+	machines map[int]machine // by section
 }
 
-func newRecord() *record { return &record{index: make(map[key]*series)} }
+func newRecord() *record {
+	return &record{index: make(map[key]*series), machines: make(map[int]machine)}
+}
 
 // add notes one value. What is not a number was not measured.
 func (r *record) add(k key, v float64) {
@@ -45,14 +48,6 @@ func (r *record) add(k key, v float64) {
 	}
 	s.Values = append(s.Values, v)
 	s.Median, s.Least, s.Most = median(s.Values), slices.Min(s.Values), slices.Max(s.Values)
-}
-
-// median returns that of k; ok is false if nothing was measured.
-func (r *record) median(k key) (m float64, ok bool) {
-	if s := r.index[k]; s != nil {
-		return s.Median, true
-	}
-	return 0, false
 }
 
 // find returns the series of a section whose case and metric match; "" matches

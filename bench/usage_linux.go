@@ -47,6 +47,34 @@ func cpu(pids []int) time.Duration {
 	return sum
 }
 
+// threads is what the threads of processes and their children have done so far.
+type threads struct {
+	wakeUps float64       // times that one slept and ran again
+	ran     time.Duration // by the scheduler's clock: finer than cpu, but blind for threads that have ended
+}
+
+func threadsOf(pids []int) threads {
+	var sum threads
+	for _, root := range pids {
+		for _, pid := range family(root) {
+			tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // none: it has ended
+			for _, t := range tasks {
+				dir := fmt.Sprintf("/proc/%d/task/%s/", pid, t.Name())
+				n, _ := strconv.Atoi(field(dir+"status", "voluntary_ctxt_switches"))
+				first, _, _ := strings.Cut(line(dir+"schedstat"), " ")
+				ns, _ := strconv.ParseInt(first, 10, 64)
+				sum.wakeUps += float64(n)
+				sum.ran += time.Duration(ns)
+			}
+		}
+	}
+	return sum
+}
+
+func (t threads) minus(before threads) threads {
+	return threads{t.wakeUps - before.wakeUps, t.ran - before.ran}
+}
+
 // rss is a figure of /proc/PID/status of processes and their children, in MiB:
 // VmHWM is the peak, VmRSS the present.
 func rss(pids []int, name string) float64 {

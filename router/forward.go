@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	wgtun "golang.zx2c4.com/wireguard/tun"
@@ -50,22 +51,35 @@ func newDeparture(batch int) *departure {
 }
 
 // Where the MSS is small, a super-packet of the kernel's has more segments than a
-// batch: up to 64 KiB of 40 bytes each. Those beyond a batch are no larger than
-// its part of 64 KiB, and headers.
+// batch: up to 64 KiB of 36 bytes each (Linux's least MSS is 48, of which options
+// may take 12). Those beyond a batch are no larger than its part of 64 KiB, and
+// headers.
 const (
-	mostSegments = 65535 / 40
-	laterSegment = 2048
+	mostSegments = 65535 / 36
+	laterSegment = readOffset + 2048
 )
 
-// widen makes room for the segments of any super-packet. multihop's own TUN has
-// none of more than a batch (internal/host bounds them), but another may.
+// widen makes room for the segments of any super-packet. Memory that no packet
+// needs is never touched.
 func (d *departure) widen() {
-	for len(d.bufs) < mostSegments {
-		d.bufs = append(d.bufs, make([]byte, readOffset+laterSegment))
+	if more := mostSegments - len(d.bufs); more > 0 {
+		for b := range slices.Chunk(make([]byte, more*laterSegment), laterSegment) {
+			d.bufs = append(d.bufs, slices.Clip(b))
+		}
 	}
 	d.sizes = make([]int, len(d.bufs))
 	d.hops = make([]*hop, len(d.bufs))
 	d.cut = make([]bool, len(d.bufs))
+}
+
+// cutsSegments reports whether tun cuts super-packets as it reads them, so that what
+// it reads at once has no bound but a super-packet's.
+func cutsSegments(tun wgtun.Device) bool {
+	if d, ok := tun.(interface{ Unwrap() wgtun.Device }); ok {
+		tun = d.Unwrap()
+	}
+	_, ok := tun.(*wgtun.NativeTun)
+	return ok && tun.BatchSize() > 1
 }
 
 // readRetries is how many read errors in a row make a TUN dead.
@@ -75,6 +89,9 @@ const readRetries = 10
 // or is closed.
 func (r *Router) forward(tun wgtun.Device) error {
 	d := newDeparture(max(tun.BatchSize(), rootBatch))
+	if cutsSegments(tun) {
+		d.widen()
+	}
 	for failures := 0; ; {
 		n, err := tun.Read(d.bufs, d.sizes, readOffset)
 		if n > 0 {
@@ -152,7 +169,9 @@ func (r *Router) route(d *departure, n int) {
 				h.drops.add(dropTooBig, 1)
 			}
 		}
-		r.enqueue(h, t, d.list)
+		for batch := range slices.Chunk(d.list, rootBatch) {
+			r.enqueue(h, t, batch)
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ func (p *port) park(held *flight) {
 	} else {
 		p.outMov.waiting.Add(1)
 		// Look again, now that open and PutControl see this waiter.
-		if held.closed(p.size) && !p.in.WaitControl() {
+		if held.closed(held.in.Load(), p.size) && !p.in.WaitControl() {
 			p.timer.Reset(stallAfter / 2)
 			select {
 			case <-p.outMov.token:
@@ -155,6 +155,7 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 	gen := p.generation.Load()
 	peers := p.peers.Load()
 	fromTUN := 0
+	var b burst
 	for ; used < v.N; used++ {
 		s := v.Slot(used)
 		if s.Meta.from != nil && s.Meta.from.isStale(s.Meta.generation, v.Control()) ||
@@ -167,23 +168,26 @@ func (p *port) take(v *queue.View[origin], bufs [][]byte, sizes []int, offset in
 			lost[dropNoPeer]++
 			continue
 		}
-		if f := peers.out[i]; !v.Control() && f.closed(p.size) {
+		f := peers.out[i]
+		b.of(f)
+		if !v.Control() && f.closed(b.newest, p.size) {
 			if n > 0 || p.moving(f) {
 				held = f
 				break // what there is, first
 			}
-			if f.full(max(p.size, p.staged)) {
+			if f.room(b.newest, max(p.size, p.staged)) == 0 {
 				lost[dropNoSession]++
 				continue
 			}
 		}
 		sizes[n] = copy(bufs[n][offset:], s.Packet)
-		stamp(bufs[n], p.enterOut(i, peers.out[i], v.Control()))
+		stamp(bufs[n], p.enterOut(i, &b, v.Control()))
 		n++
 		if s.Meta.from == nil {
 			fromTUN++
 		}
 	}
+	b.publish()
 	lost.flush(&p.hop.drops)
 	p.hop.entered.Add(uint64(n))
 	p.hop.out.Add(uint64(fromTUN))
@@ -199,12 +203,13 @@ const (
 	inboundBit = 1 << 63
 )
 
-// enterOut returns the number of the next packet to peer i, whose flight is f.
-func (p *port) enterOut(i int, f *flight, control bool) uint64 {
-	if f.in.Load() == f.out.Load() {
-		f.moved.Store(p.hop.r.clock()) // what stands still is timed from here
+// enterOut returns the number of the next packet of b, to peer i.
+func (p *port) enterOut(i int, b *burst, control bool) uint64 {
+	if b.newest == b.flight.out.Load() {
+		b.flight.moved.Store(p.hop.r.clock()) // what stands still is timed from here
 	}
-	n := uint64(i)<<seqBits | f.in.Add(1)
+	b.newest++
+	n := uint64(i)<<seqBits | b.newest
 	if control {
 		n |= controlBit
 	}
@@ -232,7 +237,7 @@ func (p *port) leaveOut(n uint64) {
 	if f := p.flightOf(n, true); f != &p.unknown {
 		f.leave(n & (1<<seqBits - 1))
 		f.moved.Store(p.hop.r.clock())
-		if f.room(p.size) >= reopen(p.size) {
+		if f.room(f.in.Load(), p.size) >= reopen(p.size) {
 			p.outMov.open()
 		}
 	}

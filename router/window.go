@@ -82,22 +82,45 @@ type flight struct {
 // window syndrome of RFC 813).
 func reopen(size uint64) uint64 { return size / 4 }
 
-// room returns how many packets may still go in.
-func (f *flight) room(size uint64) uint64 {
-	if n := f.in.Load() - f.out.Load(); n < size {
+// room returns how many packets may still go in after the newest.
+func (f *flight) room(newest, size uint64) uint64 {
+	if n := newest - f.out.Load(); n < size {
 		return size - n
 	}
 	return 0
 }
 
-// closed reports whether a packet should wait. Only for the reader of the port.
-func (f *flight) closed(size uint64) bool {
-	room := f.room(size)
+// closed reports whether a packet after the newest should wait. Only for the reader
+// of the port.
+func (f *flight) closed(newest, size uint64) bool {
+	room := f.room(newest, size)
 	f.held = room == 0 || f.held && room < reopen(size)
 	return f.held
 }
 
-func (f *flight) full(size uint64) bool { return f.in.Load()-f.out.Load() >= size }
+func (f *flight) full(size uint64) bool { return f.room(f.in.Load(), size) == 0 }
+
+// A burst numbers packets that enter one flight together. They count as inside only
+// when it is published: an atomic store for each would wait until the packet that
+// was just copied has reached the cache.
+type burst struct {
+	flight *flight
+	newest uint64
+}
+
+// of makes b a burst of f; of another flight's, it publishes what there is.
+func (b *burst) of(f *flight) {
+	if f != b.flight {
+		b.publish()
+		b.flight, b.newest = f, f.in.Load()
+	}
+}
+
+func (b *burst) publish() {
+	if b.flight != nil && b.newest != b.flight.in.Load() {
+		b.flight.in.Store(b.newest)
+	}
+}
 
 // leave notes that seq has come out. A number that never went in is garbage
 // and not believed.

@@ -33,5 +33,8 @@ type toldMTU struct {
 	mtu int
 }
 
+// Unwrap returns the device without the MTU.
+func (d *toldMTU) Unwrap() wgtun.Device { return d.Device }
+
 // MTU implements wgtun.Device.
 func (d *toldMTU) MTU() (int, error) { return d.mtu, nil }

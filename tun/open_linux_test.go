@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+	wgtun "golang.zx2c4.com/wireguard/tun"
 )
 
 func TestCheckName(t *testing.T) {
@@ -157,6 +158,11 @@ func TestFromFD(t *testing.T) {
 	}
 	if mtu, err := dev.MTU(); err != nil || mtu != 1280 {
 		t.Fatalf("MTU %d, %v", mtu, err)
+	}
+	if d, ok := dev.(interface{ Unwrap() wgtun.Device }); !ok {
+		t.Fatal("the router cannot see what device it is")
+	} else if _, ok := d.Unwrap().(*wgtun.NativeTun); !ok {
+		t.Fatalf("the device is a %T", d.Unwrap())
 	}
 	if err := dev.Close(); err != nil {
 		t.Fatal(err)

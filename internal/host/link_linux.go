@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gsoMaxSegs is the number of packets that wireguard's TUN reads at once.
-const gsoMaxSegs = 128
-
 // linkMTU is the TUN's MTU.
 type linkMTU struct{ MTU, Before int }
 
@@ -40,11 +37,6 @@ func (c *linkMTU) do(k *kernel, _ change) error {
 	l, err := k.link()
 	if err != nil {
 		return err
-	}
-	// wireguard's TUN cuts a super-packet into at most one batch. Kernels that do
-	// not know the setting refuse it, and lose nothing that they had.
-	if l.Attrs().GSOMaxSegs != gsoMaxSegs {
-		_ = k.nl.LinkSetGSOMaxSegs(l, gsoMaxSegs)
 	}
 	if err := k.try("set MTU", func() error { return k.nl.LinkSetMTU(l, c.MTU) }); err != nil {
 		return fmt.Errorf("MTU %d: %w", c.MTU, err)
