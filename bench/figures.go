@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"text/tabwriter"
 )
 
-// A figure compares multihop with something else, by medians of the same run.
+// A figure compares multihop with something else, by medians: of one run, or its name
+// says otherwise.
 type figure struct {
 	Name    string  `json:"name"`
 	Subject string  `json:"subject"` // the multihop that is judged
@@ -50,6 +52,9 @@ func (r *record) figures(subjects []string) []figure {
 		ratio := func(name string, a, b key, must, aim float64, more bool) {
 			x, y := r.index[a], r.index[b]
 			if x != nil && y != nil && y.Median != 0 {
+				if !reflect.DeepEqual(r.machines[a.Section], r.machines[b.Section]) {
+					name += ", of two runs"
+				}
 				all = append(all, figure{name, who, x.Median / y.Median, must, aim, more, min(len(x.Values), len(y.Values))})
 			}
 		}
@@ -64,6 +69,7 @@ func (r *record) figures(subjects []string) []figure {
 			ratio("two hops, throughput / nested"+way, two(throughput, "Mbit/s", who), two(throughput, "Mbit/s", "nested wireguard-go"), 1.2, 1.5, true)
 			ratio("two hops, the relay's CPU / nested's"+way, two(relayCPU, "s/GiB", who), two(relayCPU, "s/GiB", "nested wireguard-go"), 1.1, 1, false)
 			ratio("one hop, CPU (by the yardstick) / wireguard-go"+way, one(yardstick, "", who), one(yardstick, "", "wireguard-go"), 1.03, 0.9, false)
+			ratio("one hop, the relay's CPU / wireguard-go's"+way, one(relayCPU, "s/GiB", who), one(relayCPU, "s/GiB", "wireguard-go"), 1.1, 1, false)
 			ratio("one hop, throughput / wireguard-go"+way, one(throughput, "Mbit/s", who), one(throughput, "Mbit/s", "wireguard-go"), 0.97, 1.05, true)
 			for _, p := range peers {
 				must, aim := 0.45, 0.35 // of gotatun's multihop-router
@@ -91,18 +97,34 @@ func (r *record) figures(subjects []string) []figure {
 			}
 		}
 		for _, n := range []int{23, 48} {
-			value(fmt.Sprintf("%d layers work", n), at(3, fmt.Sprintf("%d layers", n), "works", "", who), 1, 1, true)
+			if s := r.index[at(3, fmt.Sprintf("%d layers", n), "works", "", who)]; s != nil { // each time
+				all = append(all, figure{fmt.Sprintf("%d layers work", n), who, s.Least, 1, 1, true, len(s.Values)})
+			}
 		}
 		value("four hops idle, RSS in MiB (the bar is that of three)", at(3, "4 layers", "RSS idle", "MiB", who), 48, 24, false)
 		value("two hops, peak RSS in MiB", at(2, "two hops", peakRSS, "MiB", who), 128, 48, false)
-		value("small packets, peak RSS in MiB", at(4, "two hops", "small packets, peak RSS", "MiB", who), 160, 64, false)
+		value("small packets, peak RSS in MiB (the bar is of -flood 5m)", at(4, "two hops", "small packets, peak RSS", "MiB", who), 160, 64, false)
 	}
+	return append(all, r.benchFigures()...)
+}
+
+// benchFigures are those of the packages' own benchmarks.
+func (r *record) benchFigures() (all []figure) {
+	bench := func(unit, name string) *series { return r.index[key{5, "benchmark", "time", unit, name}] }
 	for _, b := range []struct{ name, what string }{
-		{"prefixes=1000000,destinations=64", "parse, a million prefixes, translation, 64 destinations: ns a packet"},
-		{"prefixes=1000000", "the same, 4,096 destinations and packets, out of cache"},
+		{"Outbound/prefixes=1000000,destinations=64", "parse, a million prefixes, translation, 64 destinations: ns a packet"},
+		{"Outbound/prefixes=1000000", "the same, 4,096 destinations and packets, out of cache"},
+		{"Outbound6/prefixes=1000000,destinations=64", "a million IPv6 prefixes, 64 destinations: ns a packet"},
+		{"Outbound6/prefixes=1000000", "the same, 4,096 destinations and packets, out of cache"},
 	} {
-		if s := r.index[key{5, "benchmark", "time", "ns/packet", "router Outbound/" + b.name}]; s != nil {
+		if s := bench("ns/packet", "router "+b.name); s != nil {
 			all = append(all, figure{b.what, "multihop", s.Median, 60, 40, false, len(s.Values)})
+		}
+	}
+	for _, what := range []string{"bulk", "small", "mixed", "single"} {
+		ours, theirs := bench("ns/datagram", "internal/udp Transfer/"+what+"/ours"), bench("ns/datagram", "internal/udp Transfer/"+what+"/std")
+		if ours != nil && theirs != nil && theirs.Median != 0 {
+			all = append(all, figure{"UDP sockets, " + what + ": time / StdNetBind's", "multihop", ours.Median / theirs.Median, 1, 0.9, false, min(len(ours.Values), len(theirs.Values))})
 		}
 	}
 	return all

@@ -46,9 +46,9 @@ func TestLoad(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
-	const all = 27 * time.Minute
+	const all = 32 * time.Minute
 	left := all
-	for i, want := range []time.Duration{3 * time.Minute, 4 * time.Minute, 9 * time.Minute, 7 * time.Minute, 4 * time.Minute} {
+	for i, want := range []time.Duration{3 * time.Minute, 4 * time.Minute, 14 * time.Minute, 7 * time.Minute, 4 * time.Minute} {
 		got := share(left, []int{1, 2, 3, 4, 5}[i:])
 		if got != want {
 			t.Errorf("section %d: %v, want %v", i+1, got, want)

@@ -5,16 +5,21 @@ import (
 	"time"
 )
 
-// silence is how long it is watched what programs do while they have nothing to do.
-const silence = 2 * time.Second
+// silence is how long it is watched what programs do while they have nothing to do, and
+// calm how long they had nothing to do before.
+const (
+	silence = 5 * time.Second
+	calm    = 2 * time.Second
+)
 
 // silent notes what the threads of a subject did in a time without packets.
 func (r *rounds) silent(k key, did threads, d time.Duration) {
-	r.add(k, "silent, CPU", "ms/s", did.ran.Seconds()*1000/d.Seconds())
+	r.add(k, "silent, CPU", "ms/s", did.ran/1e6/d.Seconds())
 	r.add(k, "silent, wake-ups", "per s", did.wakeUps/d.Seconds())
 }
 
-// idle measures round trips where nothing else happens, and what not even a packet costs. All subjects run, each in a
+// idle measures round trips where nothing else happens, and what it costs that nothing
+// happens. All subjects run, each in a
 // network of its own, and pings take turns: the machine, whose speed changes from
 // second to second, is in the same state for each of them.
 func (r *rounds) idle(section int, one, two []subject) error {
@@ -46,6 +51,7 @@ func (r *rounds) idle(section int, one, two []subject) error {
 		}
 		for n := range max(r.o.least, 7) {
 			r.o.progress("section %d, %s, round %d", section, name, n+1)
+			time.Sleep(calm)
 			before := make([]threads, len(all))
 			for i, s := range all {
 				before[i] = threadsOf(s.c.pids())

@@ -130,7 +130,7 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 			subjects = append(subjects, layered{b.name, chain, chain}, layered{b.name + ", nested far end", chain, nested})
 		}
 		begun := time.Now()
-		for round := range r.o.layerRounds {
+		for round := range max(r.o.most, r.o.layerRounds) {
 			for _, n := range counts {
 				if time.Now().After(r.until) {
 					r.o.progress("no time for %d layers: see -limit", n)
@@ -147,7 +147,7 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 					}
 				}
 			}
-			if r.enough(round+1, begun) {
+			if round+1 >= r.o.layerRounds && r.rec.settled(section, throughput+" up", throughput+" down") || r.enough(round+1, begun) {
 				return
 			}
 		}
@@ -161,8 +161,8 @@ type layered struct {
 }
 
 // layer measures n layers: whether they work (a ping of 32 bytes and a hashed
-// MiB), and how well; the first time also what hardly varies: the largest payload,
-// and the cost of silence.
+// MiB), and how well; the first time also the largest payload, and the cost of
+// silence.
 func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bool) {
 	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
 	works := 0.0
@@ -184,7 +184,7 @@ func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bo
 	r.add(k, "from start to answer", "ms", time.Since(begun).Seconds()*1000)
 	r.add(k, "RSS idle", "MiB", rss(c.pids(), "VmRSS"))
 	if first {
-		time.Sleep(silence) // after the handshakes
+		time.Sleep(calm)
 		before := threadsOf(c.pids())
 		time.Sleep(silence)
 		r.silent(k, threadsOf(c.pids()).minus(before), silence)

@@ -51,12 +51,12 @@ func parse(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ExitOnError)
 	f.BoolVar(&o.memory, "memory", false, "measure in memory, without root, and nothing else")
 	f.StringVar(&o.out, "out", "out", "`folder` of bench.json and the plots")
-	f.DurationVar(&o.limit, "limit", 28*time.Minute, "how long it may take; rounds that do not fit are left out")
+	f.DurationVar(&o.limit, "limit", 90*time.Minute, "how long it may take; rounds that do not fit are left out")
 	f.StringVar(&o.root, "root", "..", "`folder` of the module multihop")
 	f.IntVar(&o.least, "rounds", 7, "rounds, at least")
 	f.IntVar(&o.most, "most", 15, "rounds, at most, until the medians settle")
-	f.IntVar(&o.layerRounds, "layer-rounds", 3, "rounds of each number of layers")
-	f.IntVar(&o.routingRounds, "routing-rounds", 3, "rounds of the routing benchmarks")
+	f.IntVar(&o.layerRounds, "layer-rounds", 7, "rounds of each number of layers, at least")
+	f.IntVar(&o.routingRounds, "routing-rounds", 7, "rounds of the routing benchmarks, at least")
 	f.DurationVar(&o.transferTime, "transfer", 3*time.Second, "length of a transfer")
 	f.DurationVar(&o.pingTime, "ping", time.Second, "length of a series of pings")
 	f.DurationVar(&o.flood, "flood", 3*time.Second, "length of a flood of small packets")
@@ -118,22 +118,20 @@ func (o *options) run() error {
 	if err := r.rec.load(o.file(), measured); err != nil {
 		return err
 	}
-	for _, n := range measured {
-		r.rec.machines[n] = m
-	}
 	var err error
 	if o.memory {
+		r.rec.machines[inMemory] = m
 		r.until = time.Now().Add(o.limit)
 		err = errors.Join(r.memory(), o.write(r.rec))
 	} else {
-		err = r.sections()
+		err = r.sections(m)
 	}
 	r.rec.print(os.Stdout)
 	r.rec.compare(os.Stdout, o.multihops())
 	return errors.Join(err, r.rec.plot(o.out))
 }
 
-func (r *rounds) sections() error {
+func (r *rounds) sections(m machine) error {
 	o := r.o
 	if !slices.Equal(o.sections, []int{5}) {
 		if os.Geteuid() != 0 {
@@ -184,6 +182,7 @@ func (r *rounds) sections() error {
 		default:
 			errs = append(errs, fmt.Errorf("there is no section %d", n))
 		}
+		r.rec.machines[n] = m
 		errs = append(errs, o.write(r.rec)) // what comes later may fail, or be interrupted
 	}
 	return errors.Join(errs...)
@@ -193,7 +192,7 @@ func (r *rounds) sections() error {
 // take.
 func share(left time.Duration, sections []int) time.Duration {
 	weight := func(n int) float64 {
-		return map[int]float64{1: 3, 2: 4, 3: 9, 4: 7, 5: 4}[n]
+		return map[int]float64{1: 3, 2: 4, 3: 14, 4: 7, 5: 4}[n]
 	}
 	var sum float64
 	for _, n := range sections {

@@ -27,7 +27,7 @@ import (
 // benchmarks, and what a change costs, by the router's interface.
 func (r *rounds) routing(section int) error {
 	begun := time.Now()
-	for n := range r.o.routingRounds {
+	for n := range max(r.o.most, r.o.routingRounds) {
 		r.o.progress("section %d, routing, round %d", section, n+1)
 		for _, prefixes := range []int{10, 1000, 1_000_000} {
 			if err := r.tables(section, prefixes); err != nil {
@@ -37,7 +37,7 @@ func (r *rounds) routing(section int) error {
 		if err := r.benchmarks(section); err != nil {
 			return err
 		}
-		if r.enough(n+1, begun) {
+		if n+1 >= r.o.routingRounds && r.rec.settled(section, "time") || r.enough(n+1, begun) {
 			break
 		}
 	}

@@ -72,15 +72,21 @@ func TestFigures(t *testing.T) {
 	add(2, "two hops", yardstick+" up", "", "multihop", 1.5)
 	add(2, "two hops", peakRSS, "MiB", "multihop", 40)
 	want := map[string]string{
-		"two hops, CPU (by the yardstick) / nested up": "MISSED",
-		"two hops, throughput / nested up":             "reached",
-		"two hops, peak RSS in MiB":                    "aim reached",
-		"two hops, client CPU / a peer up":             "reached, too few rounds to say",
+		"two hops, CPU (by the yardstick) / nested up":                       "MISSED",
+		"two hops, throughput / nested up":                                   "reached",
+		"two hops, peak RSS in MiB":                                          "aim reached",
+		"two hops, client CPU / a peer up":                                   "reached, too few rounds to say",
+		"23 layers work":                                                     "MISSED",
+		"two hops, CPU (by the yardstick) / our own one hop up, of two runs": "MISSED, too few rounds to say",
 	}
 	add(2, "two hops", throughput+" up", "Mbit/s", "a peer", 500)
 	rounds--
 	add(2, "two hops", clientCPU+" up", "s/GiB", "a peer", 10)
 	add(2, "two hops", clientCPU+" up", "s/GiB", "multihop", 4)
+	add(3, "23 layers", "works", "", "multihop", 1)
+	r.add(key{3, "23 layers", "works", "", "multihop"}, 0)
+	add(1, "one hop", yardstick+" up", "", "multihop", 1)
+	r.machines[1], r.machines[2] = machine{Revision: "one"}, machine{Revision: "two"}
 	got := r.figures([]string{"multihop"})
 	if len(got) != len(want) {
 		t.Errorf("%d figures, want %d: %v", len(got), len(want), got)
@@ -93,7 +99,7 @@ func TestFigures(t *testing.T) {
 	var out bytes.Buffer
 	r.print(&out)
 	r.compare(&out, []string{"multihop"})
-	for _, s := range []string{"2. two hops", "nested wireguard-go", "1300 (1300 to 1300)", "MISSED"} {
+	for _, s := range []string{"2. two hops", "nested wireguard-go", "1300 (1300 to 1300)", "MISSED", "3. 23 layers: medians of 7 rounds", "sections 1: ", "sections 2: "} {
 		if !strings.Contains(out.String(), s) {
 			t.Errorf("the report does not say %q:\n%s", s, out.String())
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -47,10 +48,11 @@ func cpu(pids []int) time.Duration {
 	return sum
 }
 
-// threads is what the threads of processes and their children have done so far.
+// threads is what the threads of processes and their children have done so far. It is
+// blind for threads that have ended.
 type threads struct {
-	wakeUps float64       // times that one slept and ran again
-	ran     time.Duration // by the scheduler's clock: finer than cpu, but blind for threads that have ended
+	wakeUps float64 // times that one slept and ran again
+	ran     float64 // nanoseconds by the scheduler's clock: finer than cpu; not a number where the kernel does not say
 }
 
 func threadsOf(pids []int) threads {
@@ -62,9 +64,12 @@ func threadsOf(pids []int) threads {
 				dir := fmt.Sprintf("/proc/%d/task/%s/", pid, t.Name())
 				n, _ := strconv.Atoi(field(dir+"status", "voluntary_ctxt_switches"))
 				first, _, _ := strings.Cut(line(dir+"schedstat"), " ")
-				ns, _ := strconv.ParseInt(first, 10, 64)
+				ns, err := strconv.ParseFloat(first, 64)
+				if err != nil {
+					ns = math.NaN()
+				}
 				sum.wakeUps += float64(n)
-				sum.ran += time.Duration(ns)
+				sum.ran += ns
 			}
 		}
 	}

@@ -283,54 +283,76 @@ var crowds = []struct {
 // route among so many prefixes, and translating it.
 func BenchmarkOutbound(b *testing.B) {
 	for _, c := range crowds {
-		b.Run(c.name, func(b *testing.B) {
-			t, pkts := manyRoutes(b, c.prefixes, c.destined)
-			work := make([]byte, 1500)
-			var m packet.Meta
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				pkt := work[:copy(work, pkts[i&(len(pkts)-1)])]
-				i++
-				v, why := t.classify(pkt, &m)
-				if why == delivered {
-					why = v.translate(pkt, &m)
-				}
-				if why != delivered {
-					b.Fatal(why)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/packet")
-		})
+		b.Run(c.name, func(b *testing.B) { outbound(b, c.prefixes, c.destined, false) })
 	}
 }
 
-// manyRoutes returns a table of n prefixes and small packets, each to another
-// address in them. destined is a power of 2.
-func manyRoutes(b *testing.B, n, destined int) (*table, [][]byte) {
+// BenchmarkOutbound6 is likewise, of IPv6.
+func BenchmarkOutbound6(b *testing.B) {
+	for _, c := range crowds {
+		b.Run(c.name, func(b *testing.B) { outbound(b, c.prefixes, c.destined, true) })
+	}
+}
+
+func outbound(b *testing.B, prefixes, destined int, six bool) {
+	t, pkts := manyRoutes(b, prefixes, destined, six)
+	work := make([]byte, 1500)
+	var m packet.Meta
+	seen := new(recent)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		pkt := work[:copy(work, pkts[i&(len(pkts)-1)])]
+		i++
+		v, why := t.classify(pkt, &m, seen)
+		if why == delivered {
+			why = v.translate(pkt, &m)
+		}
+		if why != delivered {
+			b.Fatal(why)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/packet")
+}
+
+// manyRoutes returns a table of n prefixes of a family, and small packets, each to
+// another address in them. destined is a power of 2.
+func manyRoutes(b *testing.B, n, destined int, six bool) (*table, [][]byte) {
 	b.Helper()
 	r := New(nil)
 	rnd := rand.New(rand.NewPCG(1, 1))
 	var hops []*hop
 	var routes []Route
 	for i := range 8 {
-		hops = append(hops, newHop(r, Hop{Name: fmt.Sprint("h", i), MTU: 1420, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i), 0, 2})}}, nil))
+		hops = append(hops, newHop(r, Hop{Name: fmt.Sprint("h", i), MTU: 1420, Addrs: []netip.Addr{
+			netip.AddrFrom4([4]byte{10, byte(i), 0, 2}), netip.AddrFrom16([16]byte{0xfd, byte(i), 15: 2}),
+		}}, nil))
 	}
 	seen := make(map[netip.Prefix]bool, n)
 	for len(seen) < n {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], rnd.Uint32())
-		p := netip.PrefixFrom(netip.AddrFrom4(a), 16+rnd.IntN(13)).Masked()
-		if a[0] != 0 && a[0] < 224 && !seen[p] {
+		var p netip.Prefix
+		if six {
+			var a [16]byte
+			binary.BigEndian.PutUint64(a[:], 1<<61|rnd.Uint64()>>3) // of 2000::/3
+			p = netip.PrefixFrom(netip.AddrFrom16(a), 32+rnd.IntN(17)).Masked()
+		} else {
+			var a [4]byte
+			binary.BigEndian.PutUint32(a[:], rnd.Uint32())
+			if a[0] == 0 || a[0] >= 224 {
+				continue
+			}
+			p = netip.PrefixFrom(netip.AddrFrom4(a), 16+rnd.IntN(13)).Masked()
+		}
+		if !seen[p] {
 			seen[p] = true
 			routes = append(routes, Route{Prefix: p, Hop: hops[rnd.IntN(len(hops))].name})
 		}
 	}
-	t := tableOf(b, addrs("192.0.2.1"), routes, hops...)
+	t := tableOf(b, addrs("192.0.2.1", "fd00::1"), routes, hops...)
 	pkts := make([][]byte, destined)
 	for i := range pkts {
 		dst := routes[rnd.IntN(n)].Prefix.Addr().Next()
-		pkts[i] = udp(netip.AddrPortFrom(t.tun4, 4000), netip.AddrPortFrom(dst, 7), make([]byte, 36))
+		pkts[i] = udp(netip.AddrPortFrom(t.tunAddr(dst), 4000), netip.AddrPortFrom(dst, 7), make([]byte, 36))
 	}
 	return t, pkts
 }

@@ -89,11 +89,12 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 		}
 	}
 	err := net.ErrClosed
+	stale := 0
 	if !b.released.Load() {
 		f := p.flightOf(seq, known)
 		f.begun.Add(1)
 		if known && (p.isStale(first) || p.isStale(seq)) { // seldom; numbers ascend
-			bufs = p.withoutStale(bufs)
+			bufs, stale = p.withoutStale(bufs)
 		}
 		if err = nil; len(bufs) > 0 {
 			err = b.transport.Send(bufs, ep)
@@ -111,7 +112,7 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 		p.hop.used.Store(p.hop.r.clock())
 		return nil
 	}
-	p.hop.drops.add(dropSendError, data)
+	p.hop.drops.add(dropSendError, data-stale)
 	if !b.released.Load() && !errors.Is(err, net.ErrClosed) {
 		p.hop.sendFailed(err)
 	}
@@ -123,13 +124,14 @@ func (b *meteredBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 
 // withoutStale returns the buffers whose packets may still leave, and counts the
 // others.
-func (p *port) withoutStale(bufs [][]byte) [][]byte {
+func (p *port) withoutStale(bufs [][]byte) (rest [][]byte, stale int) {
 	kept := slices.DeleteFunc(slices.Clone(bufs), func(b []byte) bool {
 		s, ok := stamped(b)
 		return ok && isData(b) && p.isStale(s)
 	})
-	p.hop.drops.add(dropStale, len(bufs)-len(kept))
-	return kept
+	stale = len(bufs) - len(kept)
+	p.hop.drops.add(dropStale, stale)
+	return kept, stale
 }
 
 // afterRetry returns what became of a batch that the transport sent again

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"multihop/internal/beat"
 )
 
 // An Event is a change of a hop's or a group's state, or of the routes.
@@ -85,11 +87,12 @@ func (r *Router) emit(e Event) {
 func (r *Router) deliverEvents() {
 	defer r.goroutines.Done()
 	watch := newWatch(r)
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(beat.Until(watchEvery))
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
+			tick.Reset(beat.Until(watchEvery))
 			watch.look(time.Now())
 		case <-r.events.ready:
 			for _, e := range r.events.take() {

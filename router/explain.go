@@ -82,7 +82,7 @@ func (r *Router) Explain(f Flow) Explanation {
 	e.Size = len(pkt)
 	rule := t.explainRoute(&e, f.Dst)
 
-	v, why := t.classify(pkt, m)
+	v, why := t.classify(pkt, m, nil)
 	if v != nil {
 		e.MTU, e.NAT = v.hop.mtu(), v.hop.addr(f.Dst)
 		e.Path = explainPath(v.hop, rule, f.Dst)

@@ -29,6 +29,7 @@ type departure struct {
 	bufs  [][]byte
 	sizes []int
 	meta  packet.Meta
+	seen  recent
 	hops  []*hop   // of each packet; nil: dropped
 	list  [][]byte // the packets of one hop
 	cut   []bool   // of each packet: it goes in fragments
@@ -51,35 +52,26 @@ func newDeparture(batch int) *departure {
 }
 
 // Where the MSS is small, a super-packet of the kernel's has more segments than a
-// batch: up to 64 KiB of 36 bytes each (Linux's least MSS is 48, of which options
-// may take 12). Those beyond a batch are no larger than its part of 64 KiB, and
-// headers.
+// batch: up to 64 KiB of 8 bytes each (Linux's TCP_MIN_GSO_SIZE). Those beyond a
+// batch are no larger than its part of 64 KiB, and headers.
 const (
-	mostSegments = 65535 / 36
-	laterSegment = readOffset + 2048
+	mostSegments = 65535 / 8
+	laterSegment = readOffset + 65535/rootBatch + 128
 )
 
 // widen makes room for the segments of any super-packet. Memory that no packet
 // needs is never touched.
 func (d *departure) widen() {
-	if more := mostSegments - len(d.bufs); more > 0 {
-		for b := range slices.Chunk(make([]byte, more*laterSegment), laterSegment) {
-			d.bufs = append(d.bufs, slices.Clip(b))
-		}
+	more := mostSegments - len(d.bufs)
+	if more <= 0 {
+		return
+	}
+	for b := range slices.Chunk(make([]byte, more*laterSegment), laterSegment) {
+		d.bufs = append(d.bufs, b)
 	}
 	d.sizes = make([]int, len(d.bufs))
 	d.hops = make([]*hop, len(d.bufs))
 	d.cut = make([]bool, len(d.bufs))
-}
-
-// cutsSegments reports whether tun cuts super-packets as it reads them, so that what
-// it reads at once has no bound but a super-packet's.
-func cutsSegments(tun wgtun.Device) bool {
-	if d, ok := tun.(interface{ Unwrap() wgtun.Device }); ok {
-		tun = d.Unwrap()
-	}
-	_, ok := tun.(*wgtun.NativeTun)
-	return ok && tun.BatchSize() > 1
 }
 
 // readRetries is how many read errors in a row make a TUN dead.
@@ -123,7 +115,7 @@ func (r *Router) route(d *departure, n int) {
 	t := r.table.Load()
 	for i := range n {
 		pkt := d.bufs[i][readOffset : readOffset+d.sizes[i]]
-		v, why := t.classify(pkt, &d.meta)
+		v, why := t.classify(pkt, &d.meta, &d.seen)
 		d.cut[i] = why == dropTooBig && d.meta.Version == 4 && !d.meta.DF
 		if why == delivered || d.cut[i] {
 			why = v.translate(pkt, &d.meta)
@@ -169,9 +161,7 @@ func (r *Router) route(d *departure, n int) {
 				h.drops.add(dropTooBig, 1)
 			}
 		}
-		for batch := range slices.Chunk(d.list, rootBatch) {
-			r.enqueue(h, t, batch)
-		}
+		r.enqueue(h, t, d.list)
 	}
 }
 
@@ -199,9 +189,9 @@ func (d *departure) split(pkt []byte, mtu, used int) [][]byte {
 	return pieces[:n]
 }
 
-// classify finds the hop of a packet from the TUN. The view is nil where no
-// route was found or looked for.
-func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
+// classify finds the hop of a packet from the TUN, with what was seen of the table so
+// far. The view is nil where no route was found or looked for.
+func (t *table) classify(pkt []byte, m *packet.Meta, seen *recent) (*view, reason) {
 	if v := m.Parse(pkt); v != packet.OK {
 		return nil, verdict(v)
 	}
@@ -211,7 +201,7 @@ func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
 		}
 		return nil, dropSource
 	}
-	v, why := t.find(m.Dst)
+	v, why := t.find(m.Dst, seen)
 	if why != delivered {
 		return v, why
 	}
@@ -227,11 +217,11 @@ func (t *table) classify(pkt []byte, m *packet.Meta) (*view, reason) {
 }
 
 // find finds the hop of a destination. Explain asks it too.
-func (t *table) find(dst netip.Addr) (*view, reason) {
+func (t *table) find(dst netip.Addr, seen *recent) (*view, reason) {
 	if dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return nil, dropMulticast
 	}
-	rule := t.follow(dst)
+	rule := seen.follow(t, dst)
 	if rule == nil {
 		return nil, dropNoRoute
 	}
@@ -259,15 +249,17 @@ func (v *view) translate(pkt []byte, m *packet.Meta) reason {
 }
 
 // enqueue puts packets into the ring of a hop. It waits for room at the start
-// of a stall only; then it drops until the device has taken half a ring.
+// of a stall only; then it drops until the device has taken half a ring. Its patience
+// is for a batch: more packets than that, of a super-packet, may take as long for each
+// batch, but no longer than stallWait in all.
 func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 	p := h.port.Load()
 	if p == nil {
 		h.drops.add(dropDown, len(pkts))
 		return
 	}
-	deadline := time.Time{}
-	for len(pkts) > 0 {
+	var deadline, end time.Time
+	for batch := 0; len(pkts) > 0; {
 		if p.stuck && p.in.Released() < p.until {
 			break
 		}
@@ -283,8 +275,14 @@ func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 		if pkts = pkts[v.N:]; len(pkts) == 0 {
 			return
 		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(r.patience(h, t))
+		if batch += v.N; deadline.IsZero() || batch >= rootBatch {
+			now := time.Now()
+			if batch = 0; end.IsZero() {
+				end = now.Add(stallWait)
+			}
+			if deadline = now.Add(r.patience(h, t)); deadline.After(end) {
+				deadline = end
+			}
 		}
 		left := time.Until(deadline)
 		if left <= 0 || p.in.Closed() || r.hurried.Load() {

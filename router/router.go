@@ -138,7 +138,9 @@ func New(o *Options) *Router {
 
 // SetTUN gives the router a TUN, which it owns from then on, and closes the one
 // before. With nil it has none: packets for it are dropped, and sessions stay.
-// A TUN that is not the kernel's must be wrapped by tun.Queue. After an error
+// A TUN that is not the kernel's must be wrapped by tun.Queue. One that wraps the
+// kernel's should have a method Unwrap() tun.Device (wireguard-go's): what the router
+// reads of that has room for any super-packet. After an error
 // from a router that is closed, or from dev itself, the caller still owns dev.
 func (r *Router) SetTUN(dev wgtun.Device) error {
 	var next *tunSet

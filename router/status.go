@@ -136,11 +136,11 @@ func (h *hop) status() HopStatus {
 		}
 	}
 	s.Down, s.Reason = h.downReason()
-	// In this order, or a packet under way would count as lost.
-	if left, entered := h.left.Load(), h.entered.Load(); entered > left {
+	// What entered comes first, or what passes between the loads would count as lost.
+	if entered, left := h.entered.Load(), h.left.Load(); entered > left {
 		s.Drops[dropDeviceOut.String()] = entered - left
 	}
-	if decrypted, received := h.decrypted.Load(), h.received.Load(); received > decrypted {
+	if received, decrypted := h.received.Load(), h.decrypted.Load(); received > decrypted {
 		s.Drops[dropDeviceIn.String()] = received - decrypted
 	}
 	if pieces := h.pieces.Load(); pieces != nil {

@@ -2,6 +2,8 @@ package router
 
 import (
 	"time"
+
+	"multihop/internal/beat"
 )
 
 // pollEvery is how often devices are asked for what only they know, and looked
@@ -23,7 +25,7 @@ func (r *Router) kickSupervisor() {
 // backoff, until the router closes.
 func (r *Router) supervise() {
 	defer r.goroutines.Done()
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(beat.Until(pollEvery))
 	defer tick.Stop()
 	for {
 		t := r.table.Load()
@@ -43,6 +45,7 @@ func (r *Router) supervise() {
 		r.failOver(t)
 		select {
 		case <-tick.C:
+			tick.Reset(beat.Until(pollEvery))
 		case <-r.kick:
 		case <-r.closing:
 			return

@@ -148,7 +148,7 @@ func (f *flight) expire() {
 
 // empty forgets what is inside.
 func (f *flight) empty(now int64) {
-	f.out.Store(f.in.Load())
+	f.leave(f.in.Load())
 	f.moved.Store(now)
 }
 

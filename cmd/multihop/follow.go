@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"multihop/internal/beat"
 	"multihop/internal/control"
 	"multihop/router"
 )
@@ -82,13 +83,14 @@ func (in *instance) followSleep(ctx context.Context) {
 // network may be another: sockets are made again, sessions renewed, carriers
 // first, and what else the network says is taken over.
 func (in *instance) followClock(ctx context.Context, slept func() time.Duration, every time.Duration) {
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(beat.Until(every))
 	defer tick.Stop()
 	for before := slept(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(beat.Until(every))
 		}
 		now := slept()
 		if now-before >= sleepLeast {

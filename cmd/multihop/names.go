@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"multihop/internal/host"
 	"multihop/internal/lookup"
 	"multihop/router"
@@ -19,6 +21,7 @@ import (
 const (
 	dnsPort       = 53
 	lookupTimeout = 10 * time.Second // of one name
+	lookupsAtOnce = 16               // of a start or a reload
 	fresh         = 10 * time.Second // for which an answer is not asked for again
 )
 
@@ -150,8 +153,12 @@ func (n *names) resolveInside(ctx context.Context, cfg *router.Config, h *router
 }
 
 // lookUpAll looks the names of the hops on the host's network up, before
-// anything is set up. The warnings name those that are to be asked for again.
+// anything is set up. The warnings name those that are to be asked for again, in
+// the order of the hops.
 func (n *names) lookUpAll(ctx context.Context, in scope) (warnings []string) {
+	var said []*string // of each name
+	var g errgroup.Group
+	g.SetLimit(lookupsAtOnce)
 	for i := range in.cfg.Hops {
 		h := &in.cfg.Hops[i]
 		if h.Via != "" {
@@ -164,9 +171,20 @@ func (n *names) lookUpAll(ctx context.Context, in scope) (warnings []string) {
 				continue
 			}
 			seen[name] = true
-			if _, err := n.resolveOutside(ctx, in, h, name); err != nil && ctx.Err() == nil {
-				warnings = append(warnings, fmt.Sprintf("hop %s: endpoint %s: %v: it will be asked for again", h.Name, name, err))
-			}
+			warning := new(string)
+			said = append(said, warning)
+			g.Go(func() error {
+				if _, err := n.resolveOutside(ctx, in, h, name); err != nil && ctx.Err() == nil {
+					*warning = fmt.Sprintf("hop %s: endpoint %s: %v: it will be asked for again", h.Name, name, err)
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // each said what it has to say
+	for _, w := range said {
+		if *w != "" {
+			warnings = append(warnings, *w)
 		}
 	}
 	return warnings

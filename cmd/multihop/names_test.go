@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"multihop/internal/lookup"
@@ -135,6 +136,30 @@ func TestLookUpAllWarns(t *testing.T) {
 	if len(l.asked) != 1 {
 		t.Errorf("asked %q: a carried hop's name is none of the host's resolvers' business", l.asked)
 	}
+}
+
+// TestLookUpAllAtOnce: a dead resolver holds a start up once, not once a name; the
+// warnings keep the order of the hops.
+func TestLookUpAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newNameLab(nil)
+		l.ask = func(_ *lookup.Client, ctx context.Context, _ string) ([]netip.Addr, time.Duration, error) {
+			<-ctx.Done()
+			return nil, 0, ctx.Err()
+		}
+		var cfg router.Config
+		for i := range 2 * lookupsAtOnce {
+			cfg.Hops = append(cfg.Hops, router.Hop{Name: fmt.Sprintf("entry%02d", i), Peers: []router.Peer{{Endpoint: fmt.Sprintf("e%d.example:51820", i)}}})
+		}
+		begun := time.Now()
+		w := l.lookUpAll(t.Context(), scope{cfg: &cfg})
+		if took := time.Since(begun); took != 2*lookupTimeout {
+			t.Errorf("%d names took %v", len(cfg.Hops), took)
+		}
+		if len(w) != len(cfg.Hops) || !slices.IsSorted(w) {
+			t.Errorf("warnings %q", w)
+		}
+	})
 }
 
 func TestAllowRefuses(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"multihop/internal/beat"
 )
 
 const (
@@ -60,7 +62,7 @@ func (h *Host) Watch(ctx context.Context, changed func()) error {
 	part(func() error { return h.watchWall(ctx) })
 	part(func() error { return h.watchDNS(ctx) })
 
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(beat.Until(look))
 	defer tick.Stop()
 	var tell <-chan time.Time // nil: there is nothing to tell
 	for {
@@ -76,10 +78,12 @@ func (h *Host) Watch(ctx context.Context, changed func()) error {
 			outside.take()
 			around = true
 		case <-tick.C:
+			tick.Reset(beat.Until(look))
 			h.lookAgain()
 			if h.othersChanged() {
 				h.follow()
 			}
+			continue
 		case <-tell:
 			tell = nil
 			h.follow()
@@ -149,7 +153,7 @@ func (h *Host) watchDNS(ctx context.Context) error {
 		var other sync.WaitGroup
 		other.Go(func() {
 			defer cancel()
-			for sleep(sub, look) && reflect.DeepEqual(h.dns(), c) {
+			for sleep(sub, beat.Until(look)) && reflect.DeepEqual(h.dns(), c) {
 			}
 		})
 		var err error
