@@ -222,9 +222,9 @@ func TestTwoPeers(t *testing.T) {
 	}
 }
 
-// TestSaturatedFlow: of a single flow that goes as fast as two hops can, next to
-// nothing is lost inside the router: a machine without a free processor may make a
-// queue overflow once. What it loses, it counts.
+// TestSaturatedFlow: of a single flow that goes as fast as two hops can, nothing is
+// lost inside the router. A machine without a free processor may make a queue overflow
+// once: so one of a few transfers must do. What it loses, it counts.
 func TestSaturatedFlow(t *testing.T) {
 	n := newNetwork(t)
 	r := n.StartRelays(t, e2e.RelayOptions{})
@@ -234,23 +234,48 @@ func TestSaturatedFlow(t *testing.T) {
 		Exit:   r.ExitConf(like, "0.0.0.0/0", "::/0"),
 		Routes: providerRoutes(),
 	})
-	transfers(t, n, like, e2e.Inner().V4, 2*bulk)
-	s, err := i.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lost, passed uint64
-	drops := []map[string]uint64{s.Drops}
-	for _, h := range s.Hops {
-		drops = append(drops, h.Drops)
-		passed += h.Out + h.In
-	}
-	for _, d := range drops {
-		for _, count := range d {
-			lost += count
+	transfers(t, n, like, e2e.Inner().V4, 1<<20) // what the start costs is none of it
+	for range 5 {
+		lost, passed, _ := lossOf(t, i)
+		transfers(t, n, like, e2e.Inner().V4, bulk)
+		nowLost, nowPassed, s := lossOf(t, i)
+		if nowPassed-passed < 2*bulk/1500 {
+			t.Fatalf("%d packets passed: %+v", nowPassed-passed, s)
 		}
+		if nowLost == lost {
+			return
+		}
+		t.Logf("%d of %d packets lost: %+v", nowLost-lost, nowPassed-passed, s)
 	}
-	if passed < 4*bulk/1500 || lost > passed/1000 {
-		t.Errorf("%d of %d packets lost: %+v", lost, passed, s)
+	t.Error("each transfer lost packets inside the router")
+}
+
+// lossOf returns how many packets an instance has dropped and carried so far, once it is
+// idle: what is inside a device is no loss.
+func lossOf(t *testing.T, i *e2e.Instance) (lost, passed uint64, s *e2e.Status) {
+	t.Helper()
+	for range 50 {
+		var err error
+		if s, err = i.Status(); err != nil {
+			t.Fatal(err)
+		}
+		lost, passed = 0, 0
+		drops := []map[string]uint64{s.Drops}
+		inside := uint64(0)
+		for _, h := range s.Hops {
+			drops = append(drops, h.Drops)
+			passed += h.Out + h.In
+			inside += h.Drops["device_in"] + h.Drops["device_out"]
+		}
+		for _, d := range drops {
+			for _, count := range d {
+				lost += count
+			}
+		}
+		if inside == 0 {
+			return lost, passed, s
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	return lost, passed, s
 }

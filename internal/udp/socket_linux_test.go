@@ -152,6 +152,34 @@ func TestControl(t *testing.T) {
 	_ = b.Close()
 }
 
+// TestBuffers: sockets have buffers of the size wanted, which the kernel doubles.
+func TestBuffers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		unable(t, "needs root: sets SO_RCVBUFFORCE")
+	}
+	const want = 2 * 7 << 20
+	var raws []syscall.RawConn
+	b := udp.New(&udp.Options{Control: func(_, _ string, c syscall.RawConn) error {
+		raws = append(raws, c)
+		return nil
+	}})
+	if _, _, err := b.Open(0); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, c := range raws {
+		if err := c.Control(func(fd uintptr) {
+			for name, option := range map[string]int{"SO_RCVBUF": unix.SO_RCVBUF, "SO_SNDBUF": unix.SO_SNDBUF} {
+				if got, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, option); err != nil || got != want {
+					t.Errorf("%s %d, %v; want %d", name, got, err, want)
+				}
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestMark: the mark is that of the sockets, and of those of the next Open.
 func TestMark(t *testing.T) {
 	if os.Geteuid() != 0 {
