@@ -3,7 +3,7 @@
 // names. Everything runs on this machine, in network namespaces, in one run, in
 // alternating rounds: a machine's speed wanders, ratios within a run do not.
 //
-//	go run -C bench .                    # as root: everything, in half an hour
+//	go run -C bench .                    # as root: everything, in an hour and a half
 //	go run -C bench . -sections 2        # two hops only
 //	go run -C bench . -memory            # no root: in memory
 //

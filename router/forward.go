@@ -29,7 +29,7 @@ type departure struct {
 	bufs  [][]byte
 	sizes []int
 	meta  packet.Meta
-	seen  recent
+	seen  *recent
 	hops  []*hop   // of each packet; nil: dropped
 	list  [][]byte // the packets of one hop
 	cut   []bool   // of each packet: it goes in fragments
@@ -44,6 +44,7 @@ func newDeparture(batch int) *departure {
 		hops:  make([]*hop, batch),
 		list:  make([][]byte, 0, batch),
 		cut:   make([]bool, batch),
+		seen:  new(recent),
 	}
 	for i := range d.bufs {
 		d.bufs[i] = make([]byte, readOffset+65535)
@@ -115,7 +116,7 @@ func (r *Router) route(d *departure, n int) {
 	t := r.table.Load()
 	for i := range n {
 		pkt := d.bufs[i][readOffset : readOffset+d.sizes[i]]
-		v, why := t.classify(pkt, &d.meta, &d.seen)
+		v, why := t.classify(pkt, &d.meta, d.seen)
 		d.cut[i] = why == dropTooBig && d.meta.Version == 4 && !d.meta.DF
 		if why == delivered || d.cut[i] {
 			why = v.translate(pkt, &d.meta)
@@ -201,7 +202,7 @@ func (t *table) classify(pkt []byte, m *packet.Meta, seen *recent) (*view, reaso
 		}
 		return nil, dropSource
 	}
-	v, why := t.find(m.Dst, seen)
+	v, why := t.find(m.Dst, seen.follow(t, pkt, m.Dst))
 	if why != delivered {
 		return v, why
 	}
@@ -216,12 +217,11 @@ func (t *table) classify(pkt []byte, m *packet.Meta, seen *recent) (*view, reaso
 	return v, delivered
 }
 
-// find finds the hop of a destination. Explain asks it too.
-func (t *table) find(dst netip.Addr, seen *recent) (*view, reason) {
+// find finds the hop of a destination that follows the rule; nil: it has no route.
+func (t *table) find(dst netip.Addr, rule *rule) (*view, reason) {
 	if dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return nil, dropMulticast
 	}
-	rule := seen.follow(t, dst)
 	if rule == nil {
 		return nil, dropNoRoute
 	}

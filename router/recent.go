@@ -21,9 +21,9 @@ type recent struct {
 	}
 }
 
-// follow returns what t.follow does.
-func (c *recent) follow(t *table, dst netip.Addr) *rule {
-	if c == nil || !dst.IsValid() {
+// follow returns what t.follow does, of the packet's destination.
+func (c *recent) follow(t *table, pkt []byte, dst netip.Addr) *rule {
+	if c == nil {
 		return t.follow(dst)
 	}
 	if c.table != t.id {
@@ -32,7 +32,7 @@ func (c *recent) follow(t *table, dst netip.Addr) *rule {
 		}
 		c.table = t.id
 	}
-	s := &c.slots[slotOf(dst)]
+	s := &c.slots[slotOf(pkt)]
 	if s.dst != dst {
 		n, ok := t.lpm.Lookup(dst)
 		if !ok {
@@ -46,16 +46,14 @@ func (c *recent) follow(t *table, dst netip.Addr) *rule {
 	return &t.rules[s.rule]
 }
 
-// slotOf hashes an address, by multiplication. Who makes addresses share a slot slows
-// their packets down to what they cost without it.
-func slotOf(a netip.Addr) uint64 {
+// slotOf hashes the destination of a whole IP packet, by multiplication. Who makes
+// addresses share a slot slows their packets down to what they cost without it.
+func slotOf(pkt []byte) uint64 {
 	var h uint64
-	if a.Is4() {
-		b := a.As4()
-		h = uint64(binary.LittleEndian.Uint32(b[:]))
+	if pkt[0]>>4 == 4 {
+		h = uint64(binary.LittleEndian.Uint32(pkt[16:]))
 	} else {
-		b := a.As16()
-		h = binary.LittleEndian.Uint64(b[:8]) ^ binary.LittleEndian.Uint64(b[8:])*0xff51afd7ed558ccd
+		h = binary.LittleEndian.Uint64(pkt[24:]) ^ binary.LittleEndian.Uint64(pkt[32:])*0xff51afd7ed558ccd
 	}
 	return h * 0x9e3779b97f4a7c15 >> (64 - recentBits)
 }

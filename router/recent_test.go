@@ -35,10 +35,11 @@ func TestRecent(t *testing.T) {
 		if round%2 == 1 {
 			tab = tableWith("b", "a")
 		}
+		tab.id = uint64(round + 1)
 		found := 0
 		for range 100_000 {
 			dst := anyOf(n)
-			got, want := seen.follow(tab, dst), tab.follow(dst)
+			got, want := seen.follow(tab, packetTo(dst), dst), tab.follow(dst)
 			if got != want {
 				t.Fatalf("%v: %+v, want %+v", dst, got, want)
 			}
@@ -50,9 +51,19 @@ func TestRecent(t *testing.T) {
 			t.Errorf("%d of 100,000 have a route", found)
 		}
 	}
-	if seen.follow(tableWith("a", "b"), netip.Addr{}) != nil {
-		t.Error("no address has a route")
+}
+
+// packetTo returns an IP header with that destination.
+func packetTo(dst netip.Addr) []byte {
+	pkt := make([]byte, 40)
+	if dst.Is4() {
+		pkt[0] = 0x45
+		copy(pkt[16:], dst.AsSlice())
+	} else {
+		pkt[0] = 0x60
+		copy(pkt[24:], dst.AsSlice())
 	}
+	return pkt
 }
 
 // TestRecentSpreads: neighbours do not share slots.
@@ -62,11 +73,11 @@ func TestRecentSpreads(t *testing.T) {
 		slots := make(map[uint64]bool)
 		for a := range n {
 			if first.Is4() {
-				slots[slotOf(netip.AddrFrom4([4]byte{10, 0, byte(a >> 8), byte(a)}))] = true
+				slots[slotOf(packetTo(netip.AddrFrom4([4]byte{10, 0, byte(a >> 8), byte(a)})))] = true
 			} else {
 				b := first.As16()
 				binary.BigEndian.PutUint32(b[12:], uint32(a))
-				slots[slotOf(netip.AddrFrom16(b))] = true
+				slots[slotOf(packetTo(netip.AddrFrom16(b)))] = true
 			}
 		}
 		if len(slots) < n*9/10 {

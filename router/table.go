@@ -2,7 +2,6 @@ package router
 
 import (
 	"net/netip"
-	"sync/atomic"
 
 	"multihop/nat"
 	"multihop/packet"
@@ -14,7 +13,7 @@ import (
 // outbound it names the hop, inbound a packet's source must lead back to the
 // hop that it came through.
 type table struct {
-	id     uint64       // of no other table; not 0
+	id     uint64      // one more than that of the table before; not 0
 	lpm    *routeTable // to an index of rules, of this very table
 	rules  []rule
 	views  map[*hop]*view
@@ -27,9 +26,6 @@ type table struct {
 	addrs  []netip.Addr
 	mtu    int
 }
-
-// tables counts those that were made.
-var tables atomic.Uint64
 
 // A view is what the table's readers know of a hop: translation between the
 // TUN's addresses and the hop's. Immutable.
@@ -86,13 +82,16 @@ func (r *rule) choose() *view {
 // groups, those that the table before has too keep their active hop and state.
 func newTable(p *Plan, hops []*hop, before *table) (*table, error) {
 	t := &table{
-		id:    tables.Add(1),
+		id:    1,
 		lpm:   p.lpm,
 		views: make(map[*hop]*view, len(hops)),
 		own:   make(map[netip.Addr]bool),
 		order: hops,
 		addrs: p.Addrs,
 		mtu:   p.MTU,
+	}
+	if before != nil {
+		t.id = before.id + 1
 	}
 	byName := make(map[string]*view, len(hops))
 	for _, a := range p.Addrs {
