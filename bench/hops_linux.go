@@ -84,7 +84,7 @@ func (r *rounds) alternate(section int, l *lab, subjects []subject, measure func
 				l.Fatalf("%s: %v", s.name, err)
 			}
 		}
-		if n+1 >= r.o.least && r.rec.settled(section, metrics...) || r.enough(n+1, begun) {
+		if n+1 >= r.o.least && r.rec.settled(section, nil, metrics...) || r.enough(n+1, begun) {
 			return
 		}
 	}

@@ -19,9 +19,9 @@ func (r *rounds) silent(k key, did threads, d time.Duration) {
 }
 
 // idle measures round trips where nothing else happens, and what it costs that nothing
-// happens. All subjects run, each in a
-// network of its own, and pings take turns: the machine, whose speed changes from
-// second to second, is in the same state for each of them.
+// happens. All subjects run, each in a network of its own, and pings take turns: the
+// machine, whose speed changes from second to second, is in the same state for each of
+// them.
 func (r *rounds) idle(section int, one, two []subject) error {
 	const name = "idle"
 	return inLab(name, func(l *lab) {

@@ -129,6 +129,10 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 			chain := func(l *lab, e end, n int) *client { return t.multihop(l, b, e, n) }
 			subjects = append(subjects, layered{b.name, chain, chain}, layered{b.name + ", nested far end", chain, nested})
 		}
+		var cases []string
+		for _, n := range counts {
+			cases = append(cases, layersCase(n))
+		}
 		begun := time.Now()
 		for round := range max(r.o.most, r.o.layerRounds) {
 			for _, n := range counts {
@@ -147,12 +151,14 @@ func (r *rounds) layers(section int, counts []int, builds []build, fragments boo
 					}
 				}
 			}
-			if round+1 >= r.o.layerRounds && r.rec.settled(section, throughput+" up", throughput+" down") || r.enough(round+1, begun) {
+			if round+1 >= r.o.layerRounds && r.rec.settled(section, cases, throughput+" up", throughput+" down") || r.enough(round+1, begun) {
 				return
 			}
 		}
 	})
 }
+
+func layersCase(n int) string { return fmt.Sprintf("%d layers", n) }
 
 // A layered is what runs at either end of a tower.
 type layered struct {
@@ -164,7 +170,7 @@ type layered struct {
 // MiB), and how well; the first time also the largest payload, and the cost of
 // silence.
 func (r *rounds) layer(section int, l *lab, t *tower, s layered, n int, first bool) {
-	k := key{Section: section, Case: fmt.Sprintf("%d layers", n), Subject: s.name}
+	k := key{Section: section, Case: layersCase(n), Subject: s.name}
 	works := 0.0
 	defer func() { r.add(k, "works", "", works) }()
 	defer s.far(l, t.far(), n).stop()

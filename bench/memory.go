@@ -138,7 +138,7 @@ func (r *rounds) memory() error {
 				return err
 			}
 		}
-		if round+1 >= r.o.least && r.rec.settled(inMemory, "900 bytes up", "900 bytes down") || r.enough(round+1, begun) {
+		if round+1 >= r.o.least && r.rec.settled(inMemory, nil, "900 bytes up", "900 bytes down") || r.enough(round+1, begun) {
 			break
 		}
 	}

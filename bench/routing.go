@@ -37,7 +37,7 @@ func (r *rounds) routing(section int) error {
 		if err := r.benchmarks(section); err != nil {
 			return err
 		}
-		if n+1 >= r.o.routingRounds && r.rec.settled(section, "time") || r.enough(n+1, begun) {
+		if n+1 >= r.o.routingRounds && r.rec.settled(section, nil, "time") || r.enough(n+1, begun) {
 			break
 		}
 	}

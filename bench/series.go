@@ -62,11 +62,11 @@ func (r *record) find(section int, name, metric string) []*series {
 	return found
 }
 
-// settled reports whether the medians of what was measured stand still: without
-// the last two rounds each differs by less than 3 %.
-func (r *record) settled(section int, metrics ...string) bool {
+// settled reports whether the medians of those cases (nil: all) and metrics stand
+// still: without the last two rounds each differs by less than 3 %.
+func (r *record) settled(section int, cases []string, metrics ...string) bool {
 	for _, s := range r.all {
-		if s.Section != section || !slices.Contains(metrics, s.Metric) {
+		if s.Section != section || cases != nil && !slices.Contains(cases, s.Case) || !slices.Contains(metrics, s.Metric) {
 			continue
 		}
 		n := len(s.Values)

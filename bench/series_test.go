@@ -39,19 +39,19 @@ func TestSettled(t *testing.T) {
 	r := newRecord()
 	k := key{Section: 2, Case: "two hops", Metric: throughput, Unit: "Mbit/s", Subject: "multihop"}
 	for i, v := range []float64{50, 100, 100, 150, 100} {
-		if r.settled(2, throughput) && i > 0 {
+		if r.settled(2, nil, throughput) && i > 0 {
 			t.Errorf("settled after %d rounds", i)
 		}
 		r.add(k, v)
 	}
 	r.add(k, math.NaN()) // was not measured
-	if !r.settled(2, throughput) || len(r.index[k].Values) != 5 {
+	if !r.settled(2, nil, throughput) || len(r.index[k].Values) != 5 {
 		t.Errorf("not settled: %v", r.index[k].Values)
 	}
 	for range 4 {
 		r.add(k, 500)
 	}
-	if r.settled(2, throughput) {
+	if r.settled(2, nil, throughput) {
 		t.Errorf("settled, though the median has moved: %v", r.index[k].Values)
 	}
 }

@@ -32,7 +32,7 @@ const (
 	dropNoSession  // its peer has no session, and enough waits already
 	dropNoPeer     // no peer of the hop has its destination in its AllowedIPs
 	dropSendError  // the socket refused the batch, or a part of it: at most so many
-	dropSegments   // super-packets of the TUN with more segments than there was room for
+	dropSegments   // super-packets of the TUN with more segments than there was room for, or such segments
 
 	// From a link, on its way into the carrier.
 	dropCarrierFull // the carrier's ring stayed full

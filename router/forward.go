@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	wgtun "golang.zx2c4.com/wireguard/tun"
@@ -54,21 +53,24 @@ func newDeparture(batch int) *departure {
 
 // Where the MSS is small, a super-packet of the kernel's has more segments than a
 // batch: up to 64 KiB of 8 bytes each (Linux's TCP_MIN_GSO_SIZE). Those beyond a
-// batch are no larger than its part of 64 KiB, and headers.
+// batch are no larger than its part of 64 KiB, and the headers; if IPv6 has extension
+// headers of more than 28 bytes, they do not fit.
 const (
 	mostSegments = 65535 / 8
 	laterSegment = readOffset + 65535/rootBatch + 128
 )
 
-// widen makes room for the segments of any super-packet. Memory that no packet
-// needs is never touched.
+// widen makes room for the segments of any super-packet. The buffers lie behind each
+// other and end where the array does: wireguard-go, which takes it that each has room
+// for any packet, may write one into the next, and route drops what does not fit.
 func (d *departure) widen() {
 	more := mostSegments - len(d.bufs)
 	if more <= 0 {
 		return
 	}
-	for b := range slices.Chunk(make([]byte, more*laterSegment), laterSegment) {
-		d.bufs = append(d.bufs, b)
+	array := make([]byte, more*laterSegment+65535) // of which what no packet needs is not touched
+	for i := range more {
+		d.bufs = append(d.bufs, array[i*laterSegment:(i+1)*laterSegment])
 	}
 	d.sizes = make([]int, len(d.bufs))
 	d.hops = make([]*hop, len(d.bufs))
@@ -115,6 +117,11 @@ func (r *Router) forward(tun wgtun.Device) error {
 func (r *Router) route(d *departure, n int) {
 	t := r.table.Load()
 	for i := range n {
+		if d.sizes[i] > len(d.bufs[i])-readOffset { // the next one is written over its end
+			d.hops[i] = nil
+			d.lost[dropSegments]++
+			continue
+		}
 		pkt := d.bufs[i][readOffset : readOffset+d.sizes[i]]
 		v, why := t.classify(pkt, &d.meta, d.seen)
 		d.cut[i] = why == dropTooBig && d.meta.Version == 4 && !d.meta.DF
@@ -251,7 +258,7 @@ func (v *view) translate(pkt []byte, m *packet.Meta) reason {
 // enqueue puts packets into the ring of a hop. It waits for room at the start
 // of a stall only; then it drops until the device has taken half a ring. Its patience
 // is for a batch: more packets than that, of a super-packet, may take as long for each
-// batch, but no longer than stallWait in all.
+// of eight batches, but no longer than stallWait in all.
 func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 	p := h.port.Load()
 	if p == nil {
@@ -276,11 +283,11 @@ func (r *Router) enqueue(h *hop, t *table, pkts [][]byte) {
 			return
 		}
 		if batch += v.N; deadline.IsZero() || batch >= rootBatch {
-			now := time.Now()
+			now, patience := time.Now(), r.patience(h, t)
 			if batch = 0; end.IsZero() {
-				end = now.Add(stallWait)
+				end = now.Add(min(8*patience, stallWait))
 			}
-			if deadline = now.Add(r.patience(h, t)); deadline.After(end) {
+			if deadline = now.Add(patience); deadline.After(end) {
 				deadline = end
 			}
 		}

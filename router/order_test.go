@@ -56,7 +56,7 @@ func (o *ordered) push(t *testing.T, n int, to netip.AddrPort, send func(pkts ..
 	}
 }
 
-// flood sends batches without a rest until stop.
+// flood sends batches, more than two hops can take, until stop.
 func flood(from, to netip.AddrPort, send func(pkts ...[]byte)) (stop func()) {
 	var wg sync.WaitGroup
 	quit := make(chan struct{})
@@ -92,7 +92,7 @@ func (o *ordered) misplaced() (n int) {
 }
 
 // TestOrder: packets of a flow leave a hop and its carrier in the order in which they
-// came, in both directions, while other flows overload both.
+// came, in both directions, while other flows fill both, and overload the way out.
 func TestOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -158,6 +158,9 @@ func TestOrder(t *testing.T) {
 			}
 			if l.tun.Drops().Read == 0 && l.hop("entry").Drops["ring_full"]+l.hop("exit").Drops["ring_full"] == 0 {
 				t.Error("detector: there was room all the time")
+			}
+			if got := l.hop("exit").In; got < 2*n {
+				t.Errorf("detector: %d packets came in, of which %d are of the flow", got, in.count())
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -13,11 +14,9 @@ func TestRecent(t *testing.T) {
 	r := New(nil)
 	a := newHop(r, Hop{Name: "a", MTU: 1420, Addrs: addrs("10.1.0.2", "fd01::2")}, nil)
 	b := newHop(r, Hop{Name: "b", MTU: 1420, Addrs: addrs("10.2.0.2", "fd02::2")}, nil)
-	tableWith := func(x, y string) *table {
-		return tableOf(t, addrs("192.0.2.1", "fd00::1"), []Route{
-			{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/9"), netip.MustParsePrefix("2001:db8::/33")}, Hop: x},
-			{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.64.0.0/10"), netip.MustParsePrefix("2001:db8:4000::/34")}, Hop: y},
-		}, a, b)
+	routes := []Route{
+		{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/9"), netip.MustParsePrefix("2001:db8::/33")}, Hop: "a"},
+		{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.64.0.0/10"), netip.MustParsePrefix("2001:db8:4000::/34")}, Hop: "b"},
 	}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	anyOf := func(n uint32) netip.Addr { // one of n of each family; half of them have no route
@@ -30,12 +29,11 @@ func TestRecent(t *testing.T) {
 		return netip.AddrFrom16(six)
 	}
 	seen := new(recent)
-	for round, n := range []uint32{10, 1000, 1 << 16} {
-		tab := tableWith("a", "b")
-		if round%2 == 1 {
-			tab = tableWith("b", "a")
-		}
-		tab.id = uint64(round + 1)
+	var before *table
+	for _, n := range []uint32{10, 1000, 1 << 16} {
+		slices.Reverse(routes) // the rules have other numbers
+		tab := tableAfter(t, before, addrs("192.0.2.1", "fd00::1"), routes, a, b)
+		before = tab
 		found := 0
 		for range 100_000 {
 			dst := anyOf(n)
@@ -73,11 +71,11 @@ func TestRecentSpreads(t *testing.T) {
 		slots := make(map[uint64]bool)
 		for a := range n {
 			if first.Is4() {
-				slots[slotOf(packetTo(netip.AddrFrom4([4]byte{10, 0, byte(a >> 8), byte(a)})))] = true
+				slots[keyOf(new(table), packetTo(netip.AddrFrom4([4]byte{10, 0, byte(a >> 8), byte(a)}))).slot()] = true
 			} else {
 				b := first.As16()
 				binary.BigEndian.PutUint32(b[12:], uint32(a))
-				slots[slotOf(packetTo(netip.AddrFrom16(b)))] = true
+				slots[keyOf(new(table), packetTo(netip.AddrFrom16(b))).slot()] = true
 			}
 		}
 		if len(slots) < n*9/10 {

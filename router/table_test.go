@@ -76,6 +76,12 @@ func bareHops(n int) []*hop {
 // tableOf returns the table of routes over bare hops.
 func tableOf(tb testing.TB, tun []netip.Addr, routes []Route, hops ...*hop) *table {
 	tb.Helper()
+	return tableAfter(tb, nil, tun, routes, hops...)
+}
+
+// tableAfter returns the table that follows one; nil: it is the first.
+func tableAfter(tb testing.TB, before *table, tun []netip.Addr, routes []Route, hops ...*hop) *table {
+	tb.Helper()
 	p := &Plan{Addrs: tun, cfg: &Config{Routes: routes}}
 	for _, h := range hops {
 		cfg := h.conf().Hop
@@ -83,7 +89,7 @@ func tableOf(tb testing.TB, tun []netip.Addr, routes []Route, hops ...*hop) *tab
 		p.cfg.Hops = append(p.cfg.Hops, cfg)
 	}
 	must(tb, p.checkRoutes())
-	t, err := newTable(p, hops, nil)
+	t, err := newTable(p, hops, before)
 	must(tb, err)
 	New(nil).refreshFar(t)
 	return t

@@ -138,8 +138,8 @@ func TestLookUpAllWarns(t *testing.T) {
 	}
 }
 
-// TestLookUpAllAtOnce: a dead resolver holds a start up once, not once a name; the
-// warnings keep the order of the hops.
+// TestLookUpAllAtOnce: a dead resolver holds a start up once for lookupsAtOnce names,
+// not once a name; the warnings keep the order of the hops.
 func TestLookUpAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newNameLab(nil)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestUntil: tickers that began at any time tick together.
+// TestUntil: tickers that began at any time tick together, also one whose owner is slow.
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every = time.Second
@@ -19,6 +19,9 @@ func TestUntil(t *testing.T) {
 				for range 5 {
 					<-tick.C
 					times <- time.Now().UnixNano()
+					if i == 0 {
+						time.Sleep(every * 13 / 10)
+					}
 					tick.Reset(Until(every))
 				}
 			}()
@@ -32,8 +35,12 @@ func TestUntil(t *testing.T) {
 				t.Errorf("a tick at %d ns", at)
 			}
 		}
-		if len(distinct) > 7 { // the last one began two seconds after the first
+		if len(distinct) != 8 { // seconds 1 to 6, and 7 and 9 of the slow one
 			t.Errorf("ticks at %d moments", len(distinct))
+		}
+		time.Sleep(Until(every))
+		if got := Until(every); got != every {
+			t.Errorf("%v until the next beat, on a beat", got)
 		}
 	})
 }
